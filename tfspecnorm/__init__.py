@@ -1,0 +1,11 @@
+"""Keras layer wrappers that control the weights of a network."""
+
+from tfspecnorm._backend_check import check as _check_backend
+
+_check_backend()
+
+from tfspecnorm import kernels, layers, norms  # noqa: E402
+from tfspecnorm._version import __version__  # noqa: E402
+from tfspecnorm.layers import scales  # noqa: E402
+
+__all__ = ["__version__", "kernels", "layers", "norms", "scales"]

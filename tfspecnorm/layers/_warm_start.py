@@ -1,0 +1,62 @@
+"""Initializers that start a wrapper's state from the kernel that it belongs to."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from tfspecnorm.kernels import Kernel
+from tfspecnorm.layers._reparameterization import at_least_32_bits, read_master
+from tfspecnorm.layers.scales import Scale
+
+
+class WarmStart:
+    """Converged state of one kernel, computed when the variables are initialized.
+
+    The kernel is read inside the initializers, not while the layer is built: a `Sequential`
+    without an `Input` builds inside a traced function, where a kernel has no value yet.
+    """
+
+    def __init__(self, norm: Any, kernel: Kernel) -> None:
+        self._norm = norm
+        self._kernel = kernel
+        self._concrete: dict[str, np.ndarray] | None = None
+
+    def initializer(self, name: str) -> Callable[..., Any]:
+        """Keras initializer of the state variable of that name."""
+
+        def initialize(shape: Any, dtype: Any = None) -> Any:
+            return ops.cast(self.state()[name], dtype)
+
+        return initialize
+
+    def scale_initializer(self, scale: Scale) -> Callable[..., Any]:
+        """Keras initializer of a trainable scale, which may start at the kernel's σ."""
+
+        def initialize(shape: Any, dtype: Any = None) -> Any:
+            state = {name: ops.convert_to_tensor(value) for name, value in self.state().items()}
+            value = read_master(lambda: at_least_32_bits(self._kernel.variable.value))
+            state = {name: ops.cast(part, value.dtype) for name, part in state.items()}
+            sigma, _ = self._norm(value, state, self._kernel.linear_map)
+            return ops.cast(scale.initial_value(sigma), dtype)
+
+        return initialize
+
+    def state(self) -> dict[str, Any]:
+        """Arrays where the kernel has a value, tensors where it is traced."""
+        if self._concrete is None:
+            value = read_master(lambda: at_least_32_bits(self._kernel.variable.value))
+            array = _concrete(value)
+            if array is None:
+                return self._norm.traced_warm_up(value, self._kernel.linear_map)
+            self._concrete = self._norm.warm_up(array, self._kernel.linear_map)
+        return self._concrete
+
+
+def _concrete(value: Any) -> np.ndarray | None:
+    """The tensor as an array, or `None` while a function is traced."""
+    try:
+        return ops.convert_to_numpy(value)
+    except (NotImplementedError, TypeError):
+        return None

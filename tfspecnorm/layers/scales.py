@@ -1,0 +1,154 @@
+"""What a normalized kernel is multiplied by: a constant, or a variable of the wrapper."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfspecnorm._configurable import Configurable
+
+
+class Scale(Configurable):
+    """Base of the scales: one factor for one kernel.
+
+    A scale holds no variable. The wrapper asks `initial_value` for the start of a trainable
+    one, owns it, and passes it back when the scale is called.
+    """
+
+    trainable = True
+
+    def initial_value(self, sigma: float) -> float:
+        """Start of the trainable variable, given the initial norm of the kernel."""
+        raise TypeError(f"{type(self).__name__} has no variable.")
+
+    def __call__(self, variable: Any) -> Any:
+        """The factor, from the value of the variable (`None` if there is none)."""
+        return variable
+
+
+@keras.saving.register_keras_serializable(package="tfspecnorm")
+class Fixed(Scale):
+    """Constant factor c: W̄ = c·W/σ(W).
+
+    Args:
+        value: Positive number.
+
+    Raises:
+        ValueError: If `value` is not a positive finite number.
+
+    Example:
+
+    >>> Fixed(1.6)(None)
+    1.6
+
+    Reference: Lin, Sekar, Fanti, "Why Spectral Normalization Stabilizes GANs: Analysis and
+    Improvements", 2021, arXiv:2009.02773.
+    """
+
+    trainable = False
+
+    def __init__(self, value: float = 1.0) -> None:
+        self.value = check_positive("value", value)
+
+    def __call__(self, variable: Any) -> float:
+        return self.value
+
+    def get_config(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+
+@keras.saving.register_keras_serializable(package="tfspecnorm")
+class Learned(Scale):
+    """Trainable factor s, one for each kernel: W̄ = s·W/σ(W).
+
+    By default s starts at the σ of the kernel, so that the wrapped layer computes what it
+    computed before. The norm of the layer is then |s|, whatever it becomes.
+
+    Args:
+        initial: Positive number that s starts from, or `None` for the kernel's own σ.
+
+    Raises:
+        ValueError: If `initial` is not a positive finite number.
+
+    Example:
+
+    >>> Learned().initial_value(sigma=2.5)
+    2.5
+    """
+
+    def __init__(self, initial: float | None = None) -> None:
+        self.initial = None if initial is None else check_positive("initial", initial)
+
+    def initial_value(self, sigma: float) -> float:
+        return sigma if self.initial is None else self.initial
+
+    def get_config(self) -> dict[str, Any]:
+        return {"initial": self.initial}
+
+
+@keras.saving.register_keras_serializable(package="tfspecnorm")
+class Tanh(Scale):
+    """Trainable factor below a limit: W̄ = K·tanh(s)·W/σ(W), so |K·tanh(s)| < K.
+
+    Args:
+        limit: The limit K, a positive number.
+        initial: Number that s starts from. Defaults to 3, where tanh(s) is 0.995.
+
+    Raises:
+        ValueError: If `limit` is not a positive finite number or `initial` is not finite.
+
+    Example:
+
+    >>> round(float(Tanh(5.0)(3.0)), 3)
+    4.975
+
+    Reference: Runkel, Etmann, Möller, Schönlieb, "Depthwise Separable Convolutions Allow for
+    Fast and Memory-Efficient Spectral Normalization", 2021, arXiv:2102.06496.
+    """
+
+    def __init__(self, limit: float, initial: float = 3.0) -> None:
+        self.limit = check_positive("limit", limit)
+        if not _is_number(initial):
+            raise ValueError(
+                f"Argument `initial` must be a finite number. Received: initial={initial!r}"
+            )
+        self.initial = float(initial)
+
+    def initial_value(self, sigma: float) -> float:
+        return self.initial
+
+    def __call__(self, variable: Any) -> Any:
+        return self.limit * ops.tanh(variable)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"limit": self.limit, "initial": self.initial}
+
+
+def get(identifier: Any) -> Scale:
+    """A scale from a positive number, a scale, or its serialized form.
+
+    >>> get(2).value
+    2.0
+    """
+    if isinstance(identifier, dict):
+        identifier = keras.saving.deserialize_keras_object(identifier)
+    if isinstance(identifier, Scale):
+        return identifier
+    return Fixed(check_positive("scale", identifier, " or one of `Fixed`, `Learned`, `Tanh`"))
+
+
+def check_positive(name: str, value: Any, alternative: str = "") -> float:
+    if not _is_number(value) or value <= 0:
+        raise ValueError(
+            f"Argument `{name}` must be a positive finite number{alternative}. "
+            f"Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return not isinstance(value, (bool, str)) and math.isfinite(value)
+    except TypeError:
+        return False

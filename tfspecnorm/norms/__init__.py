@@ -1,0 +1,60 @@
+"""How large is a linear map: small pure objects over tensors, which know no layer."""
+
+from typing import Any
+
+import keras
+
+from tfspecnorm.norms.linear_map import LinearMap, Window
+from tfspecnorm.norms.matrix import Matrix
+
+__all__ = ["LinearMap", "Matrix", "Window", "default_norm", "get"]
+
+_NAMED = {"matrix": Matrix}
+_DEFAULTS = {
+    "dense": Matrix,
+    "convolution": Matrix,
+    "transposed_convolution": Matrix,
+    "depthwise_convolution": Matrix,
+    "embedding": Matrix,
+}
+
+
+def default_norm(linear_map: LinearMap) -> Any:
+    """The norm that a wrapper with `norm=None` uses for a kernel of this kind.
+
+    >>> default_norm(LinearMap("dense", (3, 4), output_axes=(1,)))  # doctest: +ELLIPSIS
+    <tfspecnorm.norms.matrix.Matrix object at ...>
+    """
+    return _DEFAULTS[linear_map.kind]()
+
+
+def get(identifier: Any) -> Any:
+    """A norm object from its name, its serialized form, or itself.
+
+    Args:
+        identifier: Name such as `"matrix"`, dict made by
+            `keras.saving.serialize_keras_object`, or an object with `state_shapes`,
+            `warm_up` and `__call__` like those of `tfspecnorm.norms.Matrix`.
+
+    Returns:
+        The norm object.
+
+    Raises:
+        ValueError: If the name is unknown or the object is no norm.
+
+    Example:
+
+    >>> isinstance(get("matrix"), Matrix)
+    True
+    """
+    if isinstance(identifier, str) and identifier in _NAMED:
+        return _NAMED[identifier]()
+    if isinstance(identifier, dict) and "class_name" in identifier:
+        identifier = keras.saving.deserialize_keras_object(identifier)
+    if callable(identifier) and hasattr(identifier, "state_shapes"):
+        return identifier
+    known = ", ".join(f'"{name}"' for name in sorted(_NAMED))
+    raise ValueError(
+        f"Argument `norm` must be `None`, one of {known}, a norm object, or a dict from kernel "
+        f"name to one of these. Received: norm={identifier!r}"
+    )
