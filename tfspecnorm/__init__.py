@@ -7,5 +7,6 @@ _check_backend()
 from tfspecnorm import kernels, layers, norms  # noqa: E402
 from tfspecnorm._version import __version__  # noqa: E402
 from tfspecnorm.layers import scales  # noqa: E402
+from tfspecnorm.surgery import fold, warm_up, wrap  # noqa: E402
 
-__all__ = ["__version__", "kernels", "layers", "norms", "scales"]
+__all__ = ["__version__", "kernels", "layers", "norms", "scales", "fold", "warm_up", "wrap"]

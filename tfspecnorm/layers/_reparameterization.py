@@ -59,6 +59,20 @@ class Reparameterization(keras.layers.Wrapper):
         """The kernel that the layer computes with, from the raw one in at least 32 bits."""
         raise TypeError(f"{type(self).__name__} must define `reparameterize`.")
 
+    def warm_up(self) -> None:
+        """Converge the state to the kernels as they are now; trainable variables stay."""
+        raise TypeError(f"{type(self).__name__} must define `warm_up`.")
+
+    def reset_state(self) -> None:
+        """Start all variables of the wrapper itself from the kernels as they are now."""
+        raise TypeError(f"{type(self).__name__} must define `reset_state`.")
+
+    @property
+    def state(self) -> list[keras.Variable]:
+        """The variables of the wrapper itself: all but those of the wrapped layer."""
+        inner = {id(variable) for variable in self.layer.weights}
+        return [variable for variable in self.weights if id(variable) not in inner]
+
     @property
     def input_spec(self) -> Any:
         """What the wrapped layer accepts, neither more nor less."""

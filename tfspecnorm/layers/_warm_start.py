@@ -35,13 +35,15 @@ class WarmStart:
         """Keras initializer of a trainable scale, which may start at the kernel's σ."""
 
         def initialize(shape: Any, dtype: Any = None) -> Any:
-            state = {name: ops.convert_to_tensor(value) for name, value in self.state().items()}
-            value = read_master(lambda: at_least_32_bits(self._kernel.variable.value))
-            state = {name: ops.cast(part, value.dtype) for name, part in state.items()}
-            sigma, _ = self._norm(value, state, self._kernel.linear_map)
-            return ops.cast(scale.initial_value(sigma), dtype)
+            return ops.cast(scale.initial_value(self.sigma()), dtype)
 
         return initialize
+
+    def sigma(self) -> Any:
+        """The norm of the kernel at the converged state."""
+        value = read_master(lambda: at_least_32_bits(self._kernel.variable.value))
+        state = {name: ops.cast(part, value.dtype) for name, part in self.state().items()}
+        return self._norm(value, state, self._kernel.linear_map)[0]
 
     def state(self) -> dict[str, Any]:
         """Arrays where the kernel has a value, tensors where it is traced."""

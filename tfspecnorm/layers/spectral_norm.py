@@ -178,9 +178,20 @@ class SpectralNorm(Reparameterization):
         """
         self._check_built("warm_up")
         for kernel in kernels.kernels_of(self.layer):
-            state = _warm_start.WarmStart(self._norm(kernel), kernel).state()
-            for name, variable in self._state[kernel.name].items():
-                variable.assign(state[name])
+            self._restart(kernel)
+
+    def reset_state(self) -> None:
+        """Start vectors and trainable scales anew, as if the layer were built with its kernels.
+
+        Raises:
+            ValueError: If the wrapper is not built.
+        """
+        self._check_built("reset_state")
+        for kernel in kernels.kernels_of(self.layer):
+            start = self._restart(kernel)
+            if self.scale.trainable:
+                initial = self.scale.initial_value(start.sigma())
+                self._scale_variables[kernel.name].assign(initial)
 
     def get_config(self) -> dict[str, Any]:
         norm = self.norm
@@ -194,6 +205,12 @@ class SpectralNorm(Reparameterization):
             "bound": self.bound,
             "jit_compile": self.jit_compile,
         }
+
+    def _restart(self, kernel: kernels.Kernel) -> _warm_start.WarmStart:
+        start = _warm_start.WarmStart(self._norm(kernel), kernel)
+        for name, value in start.state().items():
+            self._state[kernel.name][name].assign(value)
+        return start
 
     def _norm(self, kernel: kernels.Kernel) -> Any:
         norm = self.norm.get(kernel.name) if isinstance(self.norm, dict) else self.norm
