@@ -43,7 +43,7 @@ class WarmStart:
         """The norm of the kernel at the converged state."""
         value = read_master(lambda: at_least_32_bits(self._kernel.variable.value))
         state = {name: ops.cast(part, value.dtype) for name, part in self.state().items()}
-        return self._norm(value, state, self._kernel.linear_map)[0]
+        return self._norm(value, state, self._kernel.linear_map).sigma
 
     def state(self) -> dict[str, Any]:
         """Arrays where the kernel has a value, tensors where it is traced."""

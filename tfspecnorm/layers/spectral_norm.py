@@ -8,13 +8,13 @@ from keras import ops
 
 from tfspecnorm import kernels, norms
 from tfspecnorm.layers import _warm_start, scales
+from tfspecnorm.layers._quotient import quotient
 from tfspecnorm.layers._reparameterization import (
     Reparameterization,
     at_least_32_bits,
     read_master,
     state_dtype,
 )
-from tfspecnorm.norms.matrix import TINY
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
@@ -135,13 +135,13 @@ class SpectralNorm(Reparameterization):
             )
 
     def reparameterize(self, kernel: kernels.Kernel, value: Any, training: bool) -> Any:
-        sigma, state = self._measure(kernel, value, self.power_iterations if training else 0)
+        measured = self._measure(kernel, value, self.power_iterations if training else 0)
         if training:
             for name, variable in self._state[kernel.name].items():
-                variable.assign(state[name])
+                variable.assign(measured.state[name])
         variable = self._scale_variables.get(kernel.name)
         scale = self.scale(None if variable is None else variable.value)
-        return value * _factor(sigma, scale, self.bound)
+        return quotient(value, measured, kernel.linear_map, scale, self.bound)
 
     def sigma(self) -> dict[str, Any]:
         """The norm of each raw kernel, measured with the stored vectors.
@@ -162,7 +162,7 @@ class SpectralNorm(Reparameterization):
         self._check_built("sigma")
         return read_master(
             lambda: {
-                kernel.name: self._measure(kernel, at_least_32_bits(kernel.variable.value), 0)[0]
+                kernel.name: self._measure(kernel, at_least_32_bits(kernel.variable.value)).sigma
                 for kernel in kernels.kernels_of(self.layer)
             }
         )
@@ -216,7 +216,9 @@ class SpectralNorm(Reparameterization):
         norm = self.norm.get(kernel.name) if isinstance(self.norm, dict) else self.norm
         return norms.default_norm(kernel.linear_map) if norm is None else norm
 
-    def _measure(self, kernel: kernels.Kernel, value: Any, power_iterations: int) -> Any:
+    def _measure(
+        self, kernel: kernels.Kernel, value: Any, power_iterations: int = 0
+    ) -> norms.Measurement:
         # A copy: an in-place update must not reach a gradient that still needs these values.
         state = {
             name: ops.stop_gradient(ops.copy(variable.value))
@@ -231,22 +233,6 @@ class SpectralNorm(Reparameterization):
                 f"`{method}` needs a built layer: call it on data or `build` it first. "
                 f"Received: unbuilt layer '{self.name}'"
             )
-
-
-def _factor(sigma: Any, scale: Any, bound: float | None) -> Any:
-    """What the kernel is multiplied by: s/σ, or s/max(σ/c, 1).
-
-    σ·r with the constant r = 1/σ is 1 and has the gradient of σ in relative terms, so neither
-    the quotient nor its derivatives overflow where σ² would. A zero kernel is left as it is.
-    """
-    usable = ops.stop_gradient(sigma) > TINY
-    one = ops.ones_like(sigma)
-    constant = one / ops.stop_gradient(ops.where(usable, sigma, one))
-    relative = ops.where(usable, sigma * constant, one)
-    factor = scale * (constant / relative)
-    if bound is None:
-        return factor
-    return ops.where(sigma > bound, bound * factor, scale * one)
 
 
 def _check_options(power_iterations: Any, bound: Any, jit_compile: Any) -> None:

@@ -6,8 +6,9 @@ import keras
 
 from tfspecnorm.norms.linear_map import LinearMap, Window
 from tfspecnorm.norms.matrix import Matrix
+from tfspecnorm.norms.measurement import Measurement
 
-__all__ = ["LinearMap", "Matrix", "Window", "default_norm", "get"]
+__all__ = ["LinearMap", "Matrix", "Measurement", "Window", "default_norm", "get"]
 
 _NAMED = {"matrix": Matrix}
 _DEFAULTS = {

@@ -97,3 +97,12 @@ class LinearMap:
         if self._axes != tuple(range(len(self._view))):
             kernel = library.transpose(kernel, self._axes)
         return library.reshape(kernel, self.matrix_shape)
+
+    def kernel(self, matrix: Any) -> Any:
+        """The kernel whose matrix view is this: the inverse of `matrix`."""
+        view = [self._view[axis] for axis in self._axes]
+        inverse = sorted(range(len(view)), key=lambda position: self._axes[position])
+        kernel = ops.reshape(matrix, view)
+        if inverse != list(range(len(view))):
+            kernel = ops.transpose(kernel, inverse)
+        return ops.reshape(kernel, self.kernel_shape)

@@ -10,9 +10,11 @@ from tfspecnorm._configurable import Configurable
 from tfspecnorm.norms._compiled import compiled
 from tfspecnorm.norms._leading_vectors import leading_singular_vectors
 from tfspecnorm.norms.linear_map import LinearMap
+from tfspecnorm.norms.measurement import Measurement
 
 # Below this a norm counts as zero: the smallest normal float32 number.
 TINY = float(np.finfo("float32").tiny)
+_TRACE = 1e-12
 _TRACED_WARM_UP_STEPS = 30
 
 
@@ -43,8 +45,7 @@ class Matrix(Configurable):
     >>> kernel = np.diag([3.0, 1.0]).astype("float32")
     >>> norm = Matrix()
     >>> state = norm.warm_up(kernel, linear_map)
-    >>> sigma, state = norm(kernel, state, linear_map)
-    >>> round(float(sigma), 4)
+    >>> round(float(norm(kernel, state, linear_map).sigma), 4)
     3.0
 
     Reference: Miyato et al., "Spectral Normalization for Generative Adversarial Networks",
@@ -70,7 +71,7 @@ class Matrix(Configurable):
             name: ops.cast(value / np.linalg.norm(value, axis=-1, keepdims=True), kernel.dtype)
             for name, value in state.items()
         }
-        return self(kernel, state, linear_map, _TRACED_WARM_UP_STEPS)[1]
+        return self(kernel, state, linear_map, _TRACED_WARM_UP_STEPS).state
 
     def __call__(
         self,
@@ -79,8 +80,8 @@ class Matrix(Configurable):
         linear_map: LinearMap,
         power_iterations: int = 0,
         jit_compile: bool = False,
-    ) -> tuple[Any, dict[str, Any]]:
-        """σ, differentiable in the kernel, and the next state.
+    ) -> Measurement:
+        """σ, the next state, and the gradient's factors.
 
         The vectors are constants for the gradient, which makes it the closed form
         ∂σ/∂W = v uᵀ for any u.
@@ -94,7 +95,7 @@ class Matrix(Configurable):
             jit_compile: Whether XLA compiles the iteration (TensorFlow).
 
         Returns:
-            Tuple of the scalar σ and the new state.
+            `Measurement` with the scalar σ.
         """
         matrix = linear_map.matrix(kernel)
         vector_u, vector_v = state["vector_u"], state["vector_v"]
@@ -107,9 +108,14 @@ class Matrix(Configurable):
         image = _times(matrix, vector_u)
         vector_v = ops.stop_gradient(_normalized(image, vector_v))
         sigma = ops.sum(vector_v * image, axis=-1)
-        if sigma.shape:
-            sigma = ops.max(sigma)
-        return sigma, {"vector_u": vector_u, "vector_v": vector_v}
+        left = vector_v
+        if linear_map.block_axes:
+            blocks, sigma = sigma, ops.max(sigma)
+            leading = ops.cast(ops.equal(blocks, sigma), blocks.dtype)
+            left = vector_v * ops.stop_gradient(leading / ops.sum(leading))[:, None]
+        return Measurement(
+            sigma, {"vector_u": vector_u, "vector_v": vector_v}, (left, vector_u)
+        )
 
 
 def iterate(matrix: Any, vector_u: Any, vector_v: Any, power_iterations: int) -> tuple[Any, Any]:
@@ -130,10 +136,10 @@ def _transpose_times(matrix: Any, vector: Any) -> Any:
 
 
 def _normalized(vector: Any, fallback: Any) -> Any:
-    """Unit vector, scaled first so that squares of 1e±30 stay finite; `fallback` for zero."""
+    """Unit vector of `vector`, or `fallback` for zero; squares of 1e±30 stay finite.
+
+    Beside a vector whose largest entry is 1 the trace of the fallback is below rounding.
+    """
     largest = ops.max(ops.abs(vector), axis=-1, keepdims=True)
-    usable = largest > TINY
-    scaled = vector / ops.where(usable, largest, ops.ones_like(largest))
-    length = ops.sqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
-    unit = scaled / ops.where(usable, length, ops.ones_like(length))
-    return ops.where(usable, unit, fallback)
+    scaled = vector / ops.maximum(largest, TINY) + _TRACE * fallback
+    return scaled * ops.rsqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))

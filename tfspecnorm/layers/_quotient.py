@@ -1,0 +1,92 @@
+"""W̄ = s·W/σ(W), its bounded form, and their gradient."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfspecnorm.norms import LinearMap, Measurement
+from tfspecnorm.norms.matrix import TINY
+
+# Note [Closed form]
+# With d = σ, or max(σ/c, 1), and G = ∂L/∂W̄ the gradient of W̄ = W/d is
+#     (G − ⟨G, W̄⟩·d′·∂σ/∂W) / d,   ∂σ/∂W = v uᵀ with constant u, v.
+# On TensorFlow and PyTorch every operation has a price of its own, and writing this out
+# halves the number of them. σ enters as an argument without a gradient: the first derivative
+# is complete as it stands, and the second one reaches σ through the arguments. XLA fuses what
+# automatic differentiation makes of the quotient to the same, so JAX keeps it, and with it
+# forward-mode derivatives and rematerialization, which a custom gradient would break.
+
+
+def quotient(
+    kernel: Any,
+    measurement: Measurement,
+    linear_map: LinearMap,
+    scale: Any = 1.0,
+    bound: float | None = None,
+) -> Any:
+    """The kernel divided by its norm, differentiable in the kernel and the scale.
+
+    A zero kernel stays as it is and passes its gradient on.
+
+    Args:
+        kernel: Tensor of at least 32 bits.
+        measurement: Norm of this kernel, with its gradient's direction.
+        linear_map: `LinearMap` of the kernel.
+        scale: Number or scalar tensor s.
+        bound: Positive number c, or `None`.
+
+    Returns:
+        Tensor s·W/σ, or s·W/max(σ/c, 1) with a bound.
+    """
+    if keras.backend.backend() == "jax" or measurement.direction is None:
+        return kernel * _factor(measurement.sigma, scale, bound)
+    sigma = measurement.sigma
+    active = ops.stop_gradient(sigma) > (TINY if bound is None else bound)
+    slope = 1.0 if bound is None else 1.0 / bound
+    denominator = ops.where(active, slope * sigma, 1.0)
+    left, right = measurement.direction
+    left = ops.where(active, slope, 0.0) * left
+    result = _closed_form(linear_map)(kernel, denominator, left, right)
+    return result if isinstance(scale, float) and scale == 1.0 else scale * result
+
+
+def _closed_form(linear_map: LinearMap) -> Any:
+    """W/d as a function of W, d and the factors of ∂d/∂W, see Note [Closed form]."""
+
+    @ops.custom_gradient
+    def divide(kernel: Any, denominator: Any, left: Any, right: Any) -> Any:
+        effective = kernel / denominator
+
+        def gradient(*given: Any, upstream: Any = None) -> tuple[Any, ...]:
+            # PyTorch passes the arguments and names the gradient; TensorFlow passes it alone.
+            if upstream is None:
+                (upstream,), arguments = given, (kernel, denominator, left, right)
+                result = effective
+            else:
+                arguments = given
+                result = arguments[0] / arguments[1]
+            _, divisor, rows, columns = arguments
+            inner = ops.sum(upstream * result)
+            outer = ops.expand_dims(inner * rows, -1) * ops.expand_dims(columns, -2)
+            return (upstream - linear_map.kernel(outer)) / divisor, None, None, None
+
+        return effective, gradient
+
+    return divide
+
+
+def _factor(sigma: Any, scale: Any, bound: float | None) -> Any:
+    """s/σ or s/max(σ/c, 1) as one number, for automatic differentiation.
+
+    σ·r with the constant r = 1/σ is 1 and has the gradient of σ in relative terms, so neither
+    the quotient nor its derivatives overflow where σ² would.
+    """
+    usable = ops.stop_gradient(sigma) > TINY
+    one = ops.ones_like(sigma)
+    constant = one / ops.stop_gradient(ops.where(usable, sigma, one))
+    relative = ops.where(usable, sigma * constant, one)
+    factor = scale * (constant / relative)
+    if bound is None:
+        return factor
+    return ops.where(sigma > bound, bound * factor, scale * one)
