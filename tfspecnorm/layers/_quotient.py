@@ -46,7 +46,7 @@ def quotient(
     slope = 1.0 if bound is None else 1.0 / bound
     denominator = ops.where(active, slope * sigma, 1.0)
     left, right = measurement.direction
-    left = ops.where(active, slope, 0.0) * left
+    left = slope * ops.cast(active, left.dtype) * left
     result = _closed_form(linear_map)(kernel, denominator, left, right)
     return result if isinstance(scale, float) and scale == 1.0 else scale * result
 

@@ -139,8 +139,7 @@ class Reparameterization(keras.layers.Wrapper):
     def _mapping(self, training: bool) -> list[tuple[keras.Variable, Any]]:
         effective = self._effective_kernels(training)
         substituted = {
-            id(kernel.variable): effective[kernel.name]
-            for kernel in kernels.kernels_of(self.layer)
+            id(kernel.variable): effective[kernel.name] for kernel in kernels.kernels_of(self.layer)
         }
         return [
             (variable, substituted.get(id(variable), ops.convert_to_tensor(variable.value)))
@@ -207,7 +206,9 @@ def at_least_32_bits(value: Any) -> Any:
     """A tensor in float32, or in float64 if it was: the precision of norms and their state."""
     value = ops.convert_to_tensor(value)
     dtype = state_dtype(value.dtype)
-    return value if keras.backend.standardize_dtype(value.dtype) == dtype else ops.cast(value, dtype)
+    return (
+        value if keras.backend.standardize_dtype(value.dtype) == dtype else ops.cast(value, dtype)
+    )
 
 
 def state_dtype(dtype: Any) -> str:
@@ -219,6 +220,7 @@ def _build_shapes(
     layer: keras.layers.Layer, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> dict[str, Any]:
     """Shapes by the names under which the layer's `build` wants them."""
+    kwargs = {name: value for name, value in kwargs.items() if name != "training"}
     wanted = inspect.signature(layer.build).parameters
     bound = inspect.signature(layer.call).bind_partial(*args, **kwargs).arguments
     return {

@@ -38,12 +38,13 @@ def leading_singular_vectors(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray
             np.stack(parts).reshape(matrix.shape[:-2] + np.shape(parts[0]))
             for parts in zip(*found, strict=True)
         )
+    largest = np.where(usable, largest, 0.0)[..., 0, 0]
     constant_left = np.full(left.shape, left.shape[-1] ** -0.5)
     constant_right = np.full(right.shape, right.shape[-1] ** -0.5)
     usable = usable[..., 0]
     return (
         np.where(usable, left, constant_left),
-        np.where(usable[..., 0], values * largest[..., 0, 0], 0.0),
+        values * largest,
         np.where(usable, right, constant_right),
     )
 

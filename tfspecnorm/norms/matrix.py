@@ -113,9 +113,7 @@ class Matrix(Configurable):
             blocks, sigma = sigma, ops.max(sigma)
             leading = ops.cast(ops.equal(blocks, sigma), blocks.dtype)
             left = vector_v * ops.stop_gradient(leading / ops.sum(leading))[:, None]
-        return Measurement(
-            sigma, {"vector_u": vector_u, "vector_v": vector_v}, (left, vector_u)
-        )
+        return Measurement(sigma, {"vector_u": vector_u, "vector_v": vector_v}, (left, vector_u))
 
 
 def iterate(matrix: Any, vector_u: Any, vector_v: Any, power_iterations: int) -> tuple[Any, Any]:
@@ -141,5 +139,5 @@ def _normalized(vector: Any, fallback: Any) -> Any:
     Beside a vector whose largest entry is 1 the trace of the fallback is below rounding.
     """
     largest = ops.max(ops.abs(vector), axis=-1, keepdims=True)
-    scaled = vector / ops.maximum(largest, TINY) + _TRACE * fallback
+    scaled = vector / (largest + TINY) + _TRACE * fallback
     return scaled * ops.rsqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))

@@ -1,0 +1,11 @@
+import keras
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _same_start():
+    """Every test starts from the same random state and names, and leaves no policy behind."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")

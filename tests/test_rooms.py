@@ -1,0 +1,64 @@
+"""Who may know whom: no arrow between the parts of the package points back."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import tfspecnorm
+
+PACKAGE = Path(tfspecnorm.__file__).parent
+
+# Part of the package: the parts whose names it may import.
+MAY_KNOW = {
+    "_backend_check": set(),
+    "_configurable": set(),
+    "_version": set(),
+    "norms": {"_configurable"},
+    "kernels": {"norms"},
+    "layers": {"_configurable", "kernels", "norms"},
+    "surgery": {"kernels", "layers"},
+    "models": {"layers"},
+}
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def known_rooms(path):
+    """The parts of the package that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            modules = ["tfspecnorm"]
+        elif isinstance(node, ast.ImportFrom):
+            # `from tfspecnorm import layers` names the part behind the `import`.
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for module in modules:
+            package, _, rest = module.partition(".")
+            if package == "tfspecnorm":
+                yield rest.partition(".")[0] or "a relative import"
+
+
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if room_of(path) != "__init__"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_import_points_back(path):
+    room = room_of(path)
+    assert room in MAY_KNOW, "a new part of the package states here whom it may know"
+    assert set(known_rooms(path)) <= MAY_KNOW[room] | {room}
+
+
+def test_kernels_know_only_the_description_of_a_linear_map():
+    imported = {
+        node.module
+        for path in (PACKAGE / "kernels").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("tfspecnorm.norms")
+    }
+    assert imported == {"tfspecnorm.norms.linear_map"}

@@ -1,0 +1,94 @@
+"""What tests need on every backend: gradients, arrays, and independent oracles."""
+
+import contextlib
+
+import keras
+import numpy as np
+from keras import ops
+
+BACKEND = keras.backend.backend()
+
+
+def array(tensor):
+    """A tensor or variable as a NumPy array of at least 32 bits."""
+    value = ops.convert_to_numpy(ops.convert_to_tensor(tensor))
+    return (
+        value if value.dtype.kind != "V" and value.dtype.itemsize >= 4 else value.astype("float32")
+    )
+
+
+def double_precision():
+    """Lets JAX compute in 64 bits, which the other backends always do."""
+    if BACKEND == "jax":
+        import jax
+
+        return jax.enable_x64(True)
+    return contextlib.nullcontext()
+
+
+def gradients(function, variables):
+    """Gradients of the scalar `function()` in the variables, as arrays."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            value = function()
+        found = tape.gradient(value, [variable.value for variable in variables])
+        return [array(tf.convert_to_tensor(part)) for part in found]
+    if BACKEND == "jax":
+        import jax
+
+        def stateless(values):
+            with keras.StatelessScope(list(zip(variables, values, strict=True))):
+                return function()
+
+        return [array(part) for part in jax.grad(stateless)([v.value for v in variables])]
+    import torch
+
+    found = torch.autograd.grad(function(), [variable.value for variable in variables])
+    return [array(part) for part in found]
+
+
+def gradient_penalty(function, inputs):
+    """mean((‖∂ Σ function(x) / ∂x‖ − 1)²) over the batch, itself differentiable."""
+    inputs = ops.convert_to_tensor(inputs)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            total = ops.sum(function(inputs))
+        slope = tape.gradient(total, inputs)
+    elif BACKEND == "jax":
+        import jax
+
+        slope = jax.grad(lambda values: ops.sum(function(values)))(inputs)
+    else:
+        import torch
+
+        inputs = inputs.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(ops.sum(function(inputs)), inputs, create_graph=True)
+    lengths = ops.sqrt(ops.sum(ops.square(ops.reshape(slope, (slope.shape[0], -1))), axis=-1))
+    return ops.mean(ops.square(lengths - 1.0))
+
+
+def random(*shape, seed=0, dtype="float32"):
+    """A Gaussian array."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def largest_singular_value(matrix):
+    """Largest singular value of a matrix or of the blocks of a stack, by LAPACK in float64."""
+    return float(np.linalg.svd(np.asarray(matrix, "float64"), compute_uv=False).max())
+
+
+def matrix_of(kernel, output_axis):
+    """The kernel as a matrix whose columns are one axis: a view made without the package."""
+    kernel = np.moveaxis(np.asarray(kernel, "float64"), output_axis, -1)
+    return kernel.reshape(-1, kernel.shape[-1])
+
+
+def fit_steps(model, inputs, targets, epochs=1, learning_rate=0.1):
+    """Trains with plain gradient descent on whole batches."""
+    model.compile(keras.optimizers.SGD(learning_rate), "mse")
+    model.fit(inputs, targets, batch_size=len(inputs), epochs=epochs, verbose=0, shuffle=False)
