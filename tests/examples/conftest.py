@@ -1,0 +1,55 @@
+"""Running the examples as a user does, in this process or in one of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Runs a script's `main` here: exit code, standard output, standard error."""
+    import common
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [f"examples/{script.__name__}.py", *map(str, arguments)])
+        capfd.readouterr()
+        exit_code = common.run_script(script.main)
+        return exit_code, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def start():
+    """Starts a script as a process, which the end of the test kills."""
+    processes = []
+
+    def start(script, *arguments):
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "examples" / script, *map(str, arguments)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            # A suite that runs in the background would hand on that it ignores Ctrl-C.
+            restore_signals=True,
+            preexec_fn=_listen_to_interrupts,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def _listen_to_interrupts():
+    import signal
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
