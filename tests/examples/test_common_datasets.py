@@ -45,7 +45,7 @@ def test_grey_is_repeated(digits):
 
 
 def test_standardization_uses_the_training_images(digits):
-    train = (digits.train_images - digits.mean) / digits.deviation
+    train = (digits.train_images.astype("float64") - digits.mean) / digits.deviation
     assert np.abs(train.mean(axis=(0, 1, 2))).max() < 1e-4
     assert np.abs(train.std(axis=(0, 1, 2)) - 1).max() < 1e-4
     tests = digits.standardized_test_images()

@@ -49,9 +49,17 @@ FAMILIES = {
     "gru": (lambda: layers.GRU(4), (5, 3), False, False),
 }  # fmt: skip
 
-every = pytest.mark.parametrize("family", FAMILIES)
-wrapped = pytest.mark.parametrize("wrapper", WRAPPERS)
-representative = pytest.mark.parametrize("family", [n for n, row in FAMILIES.items() if row[3]])
+REPRESENTATIVES = [name for name, row in FAMILIES.items() if row[3]]
+# A wrapper meets every family; its options meet one of each kind.
+OPTIONS = ("spectral-scaled", "spectral-bounded", "spectral-learned")
+PAIRS = [
+    (wrapper, family)
+    for wrapper in WRAPPERS
+    for family in (REPRESENTATIVES if wrapper in OPTIONS else FAMILIES)
+]
+
+pairs = pytest.mark.parametrize(("wrapper", "family"), PAIRS, ids="/".join)
+representative = pytest.mark.parametrize("family", REPRESENTATIVES)
 
 
 def model_of(wrapper, family):
@@ -77,8 +85,7 @@ def expected_norm(wrapper, sigma):
     }[wrapper]
 
 
-@wrapped
-@every
+@pairs
 def test_eager_and_graph(wrapper, family):
     """The effective kernels have the norm that they should; a plain layer with them agrees."""
     model, layer = model_of(wrapper, family)
@@ -97,8 +104,7 @@ def test_eager_and_graph(wrapper, family):
     np.testing.assert_allclose(tools.array(layer.layer(inputs)), eager, atol=1e-5)
 
 
-@wrapped
-@every
+@pairs
 def test_two_training_calls_and_evaluation(wrapper, family):
     model, layer = model_of(wrapper, family)
     inputs = data(family)
@@ -110,8 +116,7 @@ def test_two_training_calls_and_evaluation(wrapper, family):
     np.testing.assert_allclose(tools.array(model(inputs)), tools.array(second), atol=1e-5)
 
 
-@wrapped
-@every
+@pairs
 def test_training_reduces_the_loss(wrapper, family):
     model, layer = model_of(wrapper, family)
     inputs = data(family, batch=8)
@@ -124,8 +129,7 @@ def test_training_reduces_the_loss(wrapper, family):
     assert all(np.all(np.isfinite(gradient)) for gradient in found)
 
 
-@wrapped
-@every
+@pairs
 def test_mixed_precision(wrapper, family):
     keras.config.set_dtype_policy("mixed_bfloat16")
     model, layer = model_of(wrapper, family)
@@ -135,8 +139,7 @@ def test_mixed_precision(wrapper, family):
     assert np.all(np.isfinite(tools.array(outputs)))
 
 
-@wrapped
-@every
+@pairs
 def test_save_and_load(wrapper, family, tmp_path):
     model, _ = model_of(wrapper, family)
     inputs = data(family)
@@ -149,8 +152,7 @@ def test_save_and_load(wrapper, family, tmp_path):
     )
 
 
-@wrapped
-@every
+@pairs
 def test_fold(wrapper, family):
     model, layer = model_of(wrapper, family)
     inputs = data(family)
@@ -177,17 +179,15 @@ def test_compiled_by_xla(family):
 
 @pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="LiteRT files are made by TensorFlow")
 @representative
-def test_litert_file_of_the_folded_model(family):
-    import tensorflow as tf
+def test_litert_file_of_the_folded_model(family, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
     model, _ = model_of("spectral", family)
     inputs = data(family, batch=1)
-    plain = tfspecnorm.fold(model)
-    serve = tf.function(lambda values: plain(values, training=False))
-    concrete = serve.get_concrete_function(tf.TensorSpec(inputs.shape, inputs.dtype))
-    content = tf.lite.TFLiteConverter.from_concrete_functions([concrete], plain).convert()
-    interpreter = Interpreter(model_content=content)
+    path = tmp_path / "model.tflite"
+    signature = [keras.InputSpec(shape=inputs.shape, dtype=str(inputs.dtype))]
+    tfspecnorm.fold(model).export(path, format="litert", input_signature=signature, verbose=False)
+    interpreter = Interpreter(model_path=str(path))
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
     interpreter.invoke()
