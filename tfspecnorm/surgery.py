@@ -1,22 +1,14 @@
 """Put wrappers around the layers of a finished model, and take them away again."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops
 
 from tfspecnorm import kernels
+from tfspecnorm._rebuilding import assign, from_config, layers_in, rebuild, wrappers_in
 from tfspecnorm.layers._reparameterization import Reparameterization
-
-# Note [Rebuilding]
-# `keras.models.clone_model` rebuilds the graph of a Sequential or Functional model, keeps
-# shared layers shared and enters nested models. Any other layer that holds layers (a
-# TimeDistributed, a subclassed model) is known only by its configuration: there the change is
-# made in the configuration. Weights are carried over afterwards, in the order of
-# `layer.weights`, in which a wrapper differs from its layer by its own state alone.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +69,14 @@ def wrap(
             "Argument `where` must choose at least one layer of the model. "
             f"Received: where={where!r} for model '{model.name}'"
         )
-    taken = {layer.name for layer in _layers_in(model)}
+    taken = {layer.name for layer in layers_in(model)}
     created = set()
 
     def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
         if id(layer) not in chosen:
             return None
         kernels.check_registered(layer)
-        new = wrapper(_from_config(layer))
+        new = wrapper(from_config(layer))
         if not isinstance(new, keras.layers.Layer):
             raise ValueError(
                 "Argument `wrapper` must return a Keras layer. "
@@ -95,11 +87,11 @@ def wrap(
         created.add(new.name)
         return new
 
-    new_model, pairs = _rebuild(model, replace, chosen)
+    new_model, pairs = rebuild(model, replace, chosen)
     for old, new in pairs:
-        added = [part for part in _wrappers_in(new) if part.name in created]
+        added = [part for part in wrappers_in(new) if part.name in created]
         state = {id(variable) for part in added for variable in part.state}
-        _assign([v for v in new.weights if id(v) not in state], old.weights, old)
+        assign([v for v in new.weights if id(v) not in state], old.weights, old)
         for part in added:
             part.reset_state()
     return new_model
@@ -120,8 +112,8 @@ def fold(
         report: Whether to return what was folded too.
 
     Returns:
-        New Keras model, not compiled, or with `report=True` a tuple of it and a list with one `FoldedLayer`
-        for each wrapper. The given model is unchanged.
+        New Keras model, not compiled, or with `report=True` a tuple of it and a list with one
+        `FoldedLayer` for each wrapper. The given model is unchanged.
 
     Raises:
         ValueError: If the model or a wrapper in it is not built, or a layer cannot be rebuilt
@@ -139,7 +131,7 @@ def fold(
     'Dense'
     """
     _check_model(model)
-    wrappers = _wrappers_in(model)
+    wrappers = wrappers_in(model)
     for layer in wrappers:
         if not layer.built:
             raise ValueError(
@@ -149,11 +141,11 @@ def fold(
     chosen = {id(layer) for layer in wrappers}
 
     def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        return _from_config(layer.layer) if id(layer) in chosen else None
+        return from_config(layer.layer) if id(layer) in chosen else None
 
-    new_model, pairs = _rebuild(model, replace, chosen)
+    new_model, pairs = rebuild(model, replace, chosen)
     for old, new in pairs:
-        _assign(new.weights, _folded_weights(old), old)
+        assign(new.weights, _folded_weights(old), old)
     folded = [
         FoldedLayer(
             layer.layer.name,
@@ -188,7 +180,7 @@ def warm_up(model: keras.Model) -> None:
     >>> round(float(layer.sigma()["kernel"]), 4)
     3.4641
     """
-    wrappers = _wrappers_in(model)
+    wrappers = wrappers_in(model)
     if not wrappers:
         raise ValueError(
             "Argument `model` must hold a layer wrapped by `tfspecnorm`. "
@@ -213,137 +205,22 @@ def _candidates(
 ) -> list[keras.layers.Layer]:
     """The chosen layers, outermost first: what a chosen or wrapped layer holds is part of it."""
     chosen, inside = [], set()
-    for layer in _layers_in(model):
-        if layer is model or id(layer) in inside:
+    for layer in layers_in(model):
+        if layer is model or id(layer) in inside or isinstance(layer, keras.layers.InputLayer):
             continue
         wrapped = isinstance(layer, Reparameterization)
         wanted = kernels.is_registered(layer) if where is None else where(layer)
         if wrapped or wanted:
-            inside |= {id(part) for part in _layers_in(layer)}
+            inside |= {id(part) for part in layers_in(layer)}
         if wanted and not wrapped:
             chosen.append(layer)
     return chosen
 
 
-def _rebuild(
-    model: keras.Model,
-    replace: Callable[[keras.layers.Layer], keras.layers.Layer | None],
-    chosen: set[int],
-) -> tuple[keras.Model, list[tuple[keras.layers.Layer, keras.layers.Layer]]]:
-    """The new model and the pairs of old and new layers, see Note [Rebuilding]."""
-    pairs, clones = [], {}
-
-    def clone(layer: Any) -> Any:
-        if id(layer) not in clones:
-            graph = _is_graph(layer)
-            clones[id(layer)] = _clone_graph(layer, clone) if graph else remade(layer)
-        return clones[id(layer)]
-
-    def remade(layer: Any) -> Any:
-        if not isinstance(layer, keras.layers.Layer):
-            return _from_config(layer)
-        new = replace(layer)
-        if new is None:
-            holds = any(id(part) in chosen for part in _layers_in(layer))
-            new = _from_edited_config(layer, replace) if holds else _from_config(layer)
-        pairs.append((layer, new))
-        return new
-
-    if _is_graph(model):
-        with _uncompiled(model):
-            return _clone_graph(model, clone), pairs
-    new_model = _from_edited_config(model, replace)
-    return new_model, [(model, new_model)]
-
-
-def _is_graph(layer: Any) -> bool:
-    return isinstance(layer, keras.Sequential) or (
-        isinstance(layer, keras.Model) and hasattr(layer, "operations")
-    )
-
-
-def _clone_graph(model: keras.Model, clone: Callable[[Any], Any]) -> keras.Model:
-    """The graph with each layer exchanged; inputs keep their names."""
-    if isinstance(model, keras.Sequential):
-        return keras.models.clone_model(model, clone_function=clone)
-    layers = {
-        id(layer.output): layer
-        for layer in model.layers
-        if isinstance(layer, keras.layers.InputLayer)
-    }
-    inputs = keras.tree.map_structure(
-        lambda tensor: keras.layers.InputLayer.from_config(layers[id(tensor)].get_config()).output,
-        model.input,
-    )
-    return keras.models.clone_model(model, input_tensors=inputs, clone_function=clone)
-
-
-@contextlib.contextmanager
-def _uncompiled(model: keras.Model) -> Iterator[None]:
-    """Keeps `clone_model` from copying losses and metrics, which may not be serializable."""
-    compiled = [part for part in _layers_in(model) if getattr(part, "compiled", False)]
-    for part in compiled:
-        part.compiled = False
-    try:
-        yield
-    finally:
-        for part in compiled:
-            part.compiled = True
-
-
-def _from_config(operation: Any) -> Any:
-    return type(operation).from_config(operation.get_config())
-
-
-def _from_edited_config(
-    layer: keras.layers.Layer,
-    replace: Callable[[keras.layers.Layer], keras.layers.Layer | None],
-) -> keras.layers.Layer:
-    """The layer rebuilt from a configuration in which the layers that it holds are replaced."""
-    parts = {part.name: part for part in _layers_in(layer) if part is not layer}
-
-    def edited(node: Any) -> Any:
-        if isinstance(node, (list, tuple)):
-            return [edited(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        if "class_name" in node and isinstance(node.get("config"), dict):
-            part = parts.get(node["config"].get("name"))
-            new = None if part is None else replace(part)
-            if new is not None:
-                return keras.saving.serialize_keras_object(new)
-        return {key: edited(value) for key, value in node.items()}
-
-    classes = {type(part).__name__: type(part) for part in (layer, *parts.values())}
-    try:
-        config = edited(keras.saving.serialize_keras_object(layer))
-        return keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise _not_rebuilt(layer) from error
-
-
-def _not_rebuilt(layer: keras.layers.Layer) -> ValueError:
-    return ValueError(
-        f"The layers inside '{layer.name}' (of class {type(layer).__name__}) cannot be "
-        "exchanged: its configuration does not hold them. Take its layers as constructor "
-        "arguments and return them from `get_config`, or make it a Functional model. "
-        f"Received: {type(layer).__name__} named '{layer.name}'"
-    )
-
-
-def _assign(variables: list[keras.Variable], values: list[Any], layer: Any) -> None:
-    shapes = [tuple(variable.shape) for variable in variables]
-    if shapes != [tuple(value.shape) for value in values]:
-        raise _not_rebuilt(layer)
-    for variable, value in zip(variables, values, strict=True):
-        # By way of NumPy: on JAX two variables must not share one buffer.
-        variable.assign(ops.convert_to_numpy(value))
-
-
 def _folded_weights(layer: keras.layers.Layer) -> list[Any]:
     """Weights of a layer as they are once every wrapper in it is folded."""
     state, effective = set(), {}
-    for wrapper in _wrappers_in(layer):
+    for wrapper in wrappers_in(layer):
         state |= {id(variable) for variable in wrapper.state}
         folded = wrapper.effective_kernels()
         for kernel in kernels.kernels_of(wrapper.layer):
@@ -353,25 +230,3 @@ def _folded_weights(layer: keras.layers.Layer) -> list[Any]:
         for variable in layer.weights
         if id(variable) not in state
     ]
-
-
-def _wrappers_in(layer: keras.layers.Layer) -> list[Reparameterization]:
-    return [part for part in _layers_in(layer) if isinstance(part, Reparameterization)]
-
-
-def _layers_in(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The layer and all layers that it holds, each once, outer ones first.
-
-    Keras lists the layers of a model but not those of a layer; its attributes tell.
-    """
-    found, waiting = {}, [layer]
-    while waiting:
-        value = waiting.pop(0)
-        if isinstance(value, keras.layers.Layer) and id(value) not in found:
-            found[id(value)] = value
-            waiting = list(vars(value).values()) + waiting
-        elif isinstance(value, (list, tuple)):
-            waiting = list(value) + waiting
-        elif isinstance(value, dict):
-            waiting = list(value.values()) + waiting
-    return list(found.values())

@@ -64,9 +64,7 @@ def _describe_convolution(layer: _Layer) -> list[Kernel]:
 def _describe_transposed_convolution(layer: _Layer) -> list[Kernel]:
     """Kernel `(taps, outputs, inputs)`: the axis before the last one counts outputs."""
     shape = _shape(layer.kernel)
-    linear_map = LinearMap(
-        TRANSPOSED_CONVOLUTION, shape, (len(shape) - 2,), window=_window(layer)
-    )
+    linear_map = LinearMap(TRANSPOSED_CONVOLUTION, shape, (len(shape) - 2,), window=_window(layer))
     return [Kernel("kernel", layer.kernel, linear_map)]
 
 

@@ -23,8 +23,8 @@ _DEFAULTS = {
 def default_norm(linear_map: LinearMap) -> Any:
     """The norm that a wrapper with `norm=None` uses for a kernel of this kind.
 
-    >>> default_norm(LinearMap("dense", (3, 4), output_axes=(1,)))  # doctest: +ELLIPSIS
-    <tfspecnorm.norms.matrix.Matrix object at ...>
+    >>> default_norm(LinearMap("dense", (3, 4), output_axes=(1,)))
+    Matrix()
     """
     return _DEFAULTS[linear_map.kind]()
 
@@ -45,8 +45,8 @@ def get(identifier: Any) -> Any:
 
     Example:
 
-    >>> isinstance(get("matrix"), Matrix)
-    True
+    >>> get("matrix")
+    Matrix()
     """
     if isinstance(identifier, str) and identifier in _NAMED:
         return _NAMED[identifier]()

@@ -1,0 +1,160 @@
+"""Rebuilds a model with some of its layers exchanged."""
+
+import collections
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfspecnorm.layers._reparameterization import Reparameterization
+
+# Note [Rebuilding]
+# `keras.models.clone_model` rebuilds the graph of a Sequential or Functional model, keeps
+# shared layers shared and enters nested models. Any other layer that holds layers (a
+# TimeDistributed, a subclassed model) is known only by its configuration: there the change is
+# made in the configuration. Weights are carried over afterwards, in the order of
+# `layer.weights`, in which a wrapper differs from its layer by its own state alone.
+
+
+def rebuild(
+    model: keras.Model,
+    replace: Callable[[keras.layers.Layer], keras.layers.Layer | None],
+    chosen: set[int],
+) -> tuple[keras.Model, list[tuple[keras.layers.Layer, keras.layers.Layer]]]:
+    """The new model and the pairs of old and new layers, see Note [Rebuilding]."""
+    pairs, clones = [], {}
+
+    def clone(layer: Any) -> Any:
+        if id(layer) not in clones:
+            graph = _is_graph(layer)
+            clones[id(layer)] = _clone_graph(layer, clone) if graph else remade(layer)
+        return clones[id(layer)]
+
+    def remade(layer: Any) -> Any:
+        if not isinstance(layer, keras.layers.Layer):
+            return from_config(layer)
+        new = replace(layer)
+        if new is None:
+            holds = any(id(part) in chosen for part in layers_in(layer))
+            new = _from_edited_config(layer, replace) if holds else from_config(layer)
+        pairs.append((layer, new))
+        return new
+
+    if _is_graph(model):
+        with _uncompiled(model):
+            return _clone_graph(model, clone), pairs
+    new_model = _from_edited_config(model, replace)
+    return new_model, [(model, new_model)]
+
+
+def _is_graph(layer: Any) -> bool:
+    return isinstance(layer, keras.Sequential) or (
+        isinstance(layer, keras.Model) and hasattr(layer, "operations")
+    )
+
+
+def _clone_graph(model: keras.Model, clone: Callable[[Any], Any]) -> keras.Model:
+    """The graph with each layer exchanged; inputs keep their names."""
+    if isinstance(model, keras.Sequential):
+        return keras.models.clone_model(model, clone_function=clone)
+    layers = {
+        id(layer.output): layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.InputLayer)
+    }
+    inputs = keras.tree.map_structure(
+        lambda tensor: keras.layers.InputLayer.from_config(layers[id(tensor)].get_config()).output,
+        model.input,
+    )
+    return keras.models.clone_model(model, input_tensors=inputs, clone_function=clone)
+
+
+@contextlib.contextmanager
+def _uncompiled(model: keras.Model) -> Iterator[None]:
+    """Keeps `clone_model` from copying losses and metrics, which may not be serializable."""
+    compiled = [part for part in layers_in(model) if getattr(part, "compiled", False)]
+    for part in compiled:
+        part.compiled = False
+    try:
+        yield
+    finally:
+        for part in compiled:
+            part.compiled = True
+
+
+def from_config(operation: Any) -> Any:
+    """A layer or operation of the same configuration, without the weights."""
+    return type(operation).from_config(operation.get_config())
+
+
+def _from_edited_config(
+    layer: keras.layers.Layer,
+    replace: Callable[[keras.layers.Layer], keras.layers.Layer | None],
+) -> keras.layers.Layer:
+    """The layer rebuilt from a configuration in which the layers that it holds are replaced."""
+    parts = {part.name: part for part in layers_in(layer) if part is not layer}
+
+    def edited(node: Any) -> Any:
+        if isinstance(node, (list, tuple)):
+            return [edited(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "class_name" in node and isinstance(node.get("config"), dict):
+            part = parts.get(node["config"].get("name"))
+            new = None if part is None else replace(part)
+            if new is not None:
+                return keras.saving.serialize_keras_object(new)
+        return {key: edited(value) for key, value in node.items()}
+
+    classes = {type(part).__name__: type(part) for part in (layer, *parts.values())}
+    try:
+        config = edited(keras.saving.serialize_keras_object(layer))
+        return keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise _not_rebuilt(layer) from error
+
+
+def _not_rebuilt(layer: keras.layers.Layer) -> ValueError:
+    return ValueError(
+        f"The layers inside '{layer.name}' (of class {type(layer).__name__}) cannot be "
+        "exchanged: its configuration does not hold them. Take its layers as constructor "
+        "arguments and return them from `get_config`, or make it a Functional model. "
+        f"Received: {type(layer).__name__} named '{layer.name}'"
+    )
+
+
+def assign(variables: list[keras.Variable], values: list[Any], layer: Any) -> None:
+    """Give the variables that belong to a rebuilt layer their values."""
+    shapes = [tuple(variable.shape) for variable in variables]
+    if shapes != [tuple(value.shape) for value in values]:
+        raise _not_rebuilt(layer)
+    for variable, value in zip(variables, values, strict=True):
+        # By way of NumPy: on JAX two variables must not share one buffer.
+        variable.assign(ops.convert_to_numpy(value))
+
+
+def wrappers_in(layer: keras.layers.Layer) -> list[Reparameterization]:
+    """The wrappers among the layers of `layers_in`."""
+    return [part for part in layers_in(layer) if isinstance(part, Reparameterization)]
+
+
+def layers_in(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layer and all layers that it holds, each once, outer ones first.
+
+    Keras lists the layers of a model but not those of a layer; its attributes tell.
+    """
+    found, seen, waiting = [], set(), collections.deque([layer])
+    while waiting:
+        value = waiting.popleft()
+        is_layer = isinstance(value, keras.layers.Layer)
+        if not (is_layer or isinstance(value, (list, tuple, dict))) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if is_layer:
+            found.append(value)
+            value = vars(value)
+        parts = value.values() if isinstance(value, dict) else value
+        waiting.extendleft(reversed(list(parts)))
+    return found
