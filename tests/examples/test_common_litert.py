@@ -34,6 +34,11 @@ def spectral():
     return model
 
 
+@pytest.fixture(scope="module")
+def folded(spectral):
+    return tfspecnorm.fold(spectral)
+
+
 def twin(folded):
     """The plain variant with the folded weights."""
     model = vgg7(normalization="none", negative_slope=0.1)
@@ -41,8 +46,7 @@ def twin(folded):
     return model
 
 
-def test_folded_file_is_that_of_the_plain_variant(spectral, tmp_path):
-    folded = tfspecnorm.fold(spectral)
+def test_folded_file_is_that_of_the_plain_variant(folded, tmp_path):
     litert.export_litert(folded, tmp_path / "folded.tflite")
     litert.export_litert(twin(folded), tmp_path / "plain.tflite")
     assert operators(tmp_path / "folded.tflite") == OPERATORS
@@ -60,9 +64,9 @@ def test_relu_and_batch_normalization_cost_no_operator(normalization, tmp_path):
     assert operators(tmp_path / "model.tflite") == expected
 
 
-def test_file_computes_what_keras_computes(spectral, tmp_path):
+def test_file_computes_what_keras_computes(spectral, folded, tmp_path):
     images = tools.random(12, 32, 32, 3, seed=2)
-    litert.export_litert(tfspecnorm.fold(spectral), tmp_path / "model.tflite")
+    litert.export_litert(folded, tmp_path / "model.tflite")
     outputs, seconds = litert.run_litert(tmp_path / "model.tflite", images)
     assert np.abs(outputs - spectral.predict(images, verbose=0)).max() < 1e-5
     assert seconds.shape == (12,)
@@ -80,8 +84,7 @@ def test_raw_norms_are_those_before_the_division(spectral):
             assert found[f"sigma/{inner.name}"] == pytest.approx(exact, rel=1e-2)
 
 
-def test_raw_norms_of_plain_layers(spectral):
-    folded = norms.raw_norms(tfspecnorm.fold(spectral))
-    assert [folded[f"sigma/conv{number}"] for number in range(1, 7)] == pytest.approx(
-        [1.0] * 6, rel=1e-2
-    )
+def test_raw_norms_of_plain_layers(folded):
+    found = norms.raw_norms(folded)
+    convolutions = [found[f"sigma/conv{number}"] for number in range(1, 7)]
+    assert convolutions == pytest.approx([1.0] * 6, rel=1e-2)

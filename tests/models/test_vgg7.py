@@ -1,5 +1,6 @@
 """VGG7 against the paper's table: its layers, its parameters, and what a device runs."""
 
+import functools
 import re
 
 import keras
@@ -16,6 +17,12 @@ NORMALIZATIONS = ("none", "batch", "spectral")
 KERNEL_LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "conv6", "head"]
 
 
+@functools.cache
+def built(normalization):
+    """A default model that no test changes."""
+    return vgg7(normalization=normalization)
+
+
 def trainable_parameters(model):
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
@@ -30,7 +37,7 @@ def images(count=4, size=32):
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_trainable_parameters_are_those_of_the_reference(normalization):
-    assert trainable_parameters(vgg7(normalization=normalization)) == 437_162
+    assert trainable_parameters(built(normalization)) == 437_162
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
@@ -42,7 +49,7 @@ def test_grey_images_and_other_class_counts_change_first_and_last_layer_only(nor
 
 
 def test_layout_is_that_of_the_paper():
-    model = vgg7(normalization="none")
+    model = built("none")
     layout = [
         (layer.filters, layer.kernel_size, layer.strides, layer.padding)
         if isinstance(layer, layers.Conv2D)
@@ -65,34 +72,34 @@ def test_layout_is_that_of_the_paper():
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_layers_with_kernels_have_the_same_names_in_each_variant(normalization):
-    inner = [plain(layer) for layer in vgg7(normalization=normalization).layers]
+    inner = [plain(layer) for layer in built(normalization).layers]
     names = [layer.name for layer in inner if hasattr(layer, "kernel")]
     assert names == KERNEL_LAYERS
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_only_spectral_wraps_and_only_convolutions(normalization):
-    model = vgg7(normalization=normalization)
+    model = built(normalization)
     wrapped = [layer.layer.name for layer in model.layers if isinstance(layer, SpectralNorm)]
     assert wrapped == (KERNEL_LAYERS[:-1] if normalization == "spectral" else [])
     assert type(model.get_layer("head")) is layers.Dense
 
 
 def test_batch_normalization_takes_the_place_of_the_biases():
-    model = vgg7(normalization="batch")
+    model = built("batch")
     assert not any(model.get_layer(name).use_bias for name in KERNEL_LAYERS[:-1])
     found = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     assert [(layer.center, layer.scale) for layer in found] == [(True, False)] * 6
     assert not any(
         isinstance(layer, layers.BatchNormalization)
         for normalization in ("none", "spectral")
-        for layer in vgg7(normalization=normalization).layers
+        for layer in built(normalization).layers
     )
 
 
 @pytest.mark.parametrize(("normalization", "rates"), [("batch", [0.3] * 4), ("spectral", [])])
 def test_dropout_comes_after_poolings(normalization, rates):
-    model_layers = vgg7(normalization=normalization).layers
+    model_layers = built(normalization).layers
     places = [i for i, layer in enumerate(model_layers) if isinstance(layer, layers.Dropout)]
     assert [model_layers[place].rate for place in places] == rates
     assert all(isinstance(model_layers[place - 1], layers.MaxPooling2D) for place in places)

@@ -71,7 +71,14 @@ class Matrix(Configurable):
             name: ops.cast(value / np.linalg.norm(value, axis=-1, keepdims=True), kernel.dtype)
             for name, value in state.items()
         }
-        return self(kernel, state, linear_map, _TRACED_WARM_UP_STEPS).state
+        matrix = linear_map.matrix(kernel)
+
+        def step(_: Any, vectors: tuple[Any, Any]) -> tuple[Any, Any]:
+            vector_u = _normalized(_transpose_times(matrix, vectors[1]), vectors[0])
+            return vector_u, _normalized(_times(matrix, vector_u), vectors[1])
+
+        vectors = ops.fori_loop(0, _TRACED_WARM_UP_STEPS, step, tuple(state.values()))
+        return dict(zip(state, vectors, strict=True))
 
     def __call__(
         self,

@@ -9,7 +9,7 @@ import common
 import keras
 import numpy as np
 import pytest
-from common import datasets, deliver, plots
+from common import datasets, delivery, plots
 
 import tfspecnorm
 from tfspecnorm.layers import SpectralNorm
@@ -122,14 +122,14 @@ def test_folded_model_that_differs_is_refused(run, images, model):
 
 @pytest.mark.parametrize("change", [1e-2, np.nan])
 def test_file_that_differs_is_refused_and_removed(run, images, model, change, monkeypatch):
-    run_litert = deliver.run_litert
+    run_litert = delivery.run_litert
 
     def changed(path, images):
         outputs, seconds = run_litert(path, images)
         outputs[-1, -1] += change
         return outputs, seconds
 
-    monkeypatch.setattr(deliver, "run_litert", changed)
+    monkeypatch.setattr(delivery, "run_litert", changed)
     with pytest.raises(common.CheckError) as caught:
         common.deliver(model, tfspecnorm.fold(model), images, HISTORY, run)
     assert str(caught.value).startswith("the LiteRT file differs from the trained model by ")

@@ -1,0 +1,141 @@
+"""VGG7, the small convolutional network of the mean spectral normalization paper."""
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers
+
+from tfspecnorm.models import _normalization
+
+# Filters and padding of each convolution, and whether a pooling follows it.
+_CONVOLUTIONS = (
+    (32, "same", False),
+    (32, "same", True),
+    (64, "same", False),
+    (64, "same", True),
+    (128, "same", True),
+    (256, "valid", True),
+)
+_SMALLEST_SIZE = 32
+
+
+def vgg7(
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    normalization: str | Callable[[layers.Layer], layers.Layer] = "spectral",
+    negative_slope: float | None = None,
+    dropout: float | None = None,
+    name: str = "vgg7",
+) -> keras.Model:
+    """VGG7: six 3×3 convolutions, four poolings, one dense layer.
+
+        32 - 32 - pool - 64 - 64 - pool - 128 - pool - 256 (valid) - pool - dense
+
+    The numbers are filters of a convolution with "same" padding, but for the last one; pool is
+    a 2×2 maximum. 32×32 images leave 256 features for the dense head, which is a plain layer
+    in every variant. With ten classes and three channels each variant has 437,162 trainable
+    parameters: batch normalization's offsets take the place of the convolutions' biases.
+    Dropout comes after each pooling: in front of a maximum it moves the means that batch
+    normalization records away from those of evaluation.
+
+    | `normalization` | convolution                        | activation     | dropout |
+    | --------------- | ---------------------------------- | -------------- | ------- |
+    | `"none"`        | plain                              | ReLU           | no      |
+    | `"batch"`       | no bias, then `BatchNormalization` | ReLU           | 0.3     |
+    | `"spectral"`    | in `SpectralNorm`                  | leaky ReLU 0.1 | no      |
+    | callable        | in what the callable returns       | leaky ReLU 0.1 | no      |
+
+    Args:
+        input_shape: Height, width (at least 32 each) and channels of an image.
+        classes: Positive integer, the number of logits.
+        normalization: `"none"`, `"batch"`, `"spectral"`, or a callable that wraps a layer, such
+            as `lambda layer: SpectralNorm(layer, power_iterations=3)`.
+        negative_slope: Slope of the activation below zero, 0 for ReLU. Defaults to what the
+            table says.
+        dropout: Dropout rate after each pooling, in [0, 1). Defaults to what the table says.
+        name: Name of the model.
+
+    Returns:
+        A Functional `keras.Model` from images to logits. Its layers are `conv1` to `conv6`,
+        `head`, and so on; wrapped layers have these names too.
+
+    Raises:
+        ValueError: If an argument is outside of what is said above.
+
+    Example:
+
+    >>> model = vgg7(classes=10, normalization="spectral")
+    >>> model.get_layer("head").output.shape
+    (None, 10)
+    >>> vgg7(normalization="none").count_params()
+    437162
+
+    Reference: Subramanian, Chong, "Mean Spectral Normalization of Deep Neural Networks for
+    Embedded Automation", 2019, arXiv:1907.04003.
+    """
+    _check_input_shape(input_shape)
+    _check_positive_integer("classes", classes)
+    normalization = _normalization.get(normalization)
+    if negative_slope is None:
+        negative_slope = 0.0 if normalization.wrapper is None else 0.1
+    if dropout is None:
+        dropout = 0.3 if normalization.batch else 0.0
+    _check_fraction("negative_slope", negative_slope)
+    _check_fraction("dropout", dropout)
+
+    inputs = keras.Input(tuple(input_shape), name="image")
+    outputs, pools = inputs, 0
+    for number, (filters, padding, pool) in enumerate(_CONVOLUTIONS, start=1):
+        convolution = layers.Conv2D(
+            filters, 3, padding=padding, use_bias=not normalization.batch, name=f"conv{number}"
+        )
+        outputs = normalization.wrap(convolution)(outputs)
+        if normalization.batch:
+            outputs = layers.BatchNormalization(scale=False, name=f"normalization{number}")(outputs)
+        outputs = _activation(negative_slope, name=f"activation{number}")(outputs)
+        if pool:
+            pools += 1
+            outputs = layers.MaxPooling2D(2, name=f"pool{pools}")(outputs)
+            if dropout:
+                outputs = layers.Dropout(dropout, name=f"dropout{pools}")(outputs)
+    outputs = layers.Flatten(name="flatten")(outputs)
+    outputs = layers.Dense(int(classes), name="head")(outputs)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _activation(negative_slope: float, name: str) -> layers.Layer:
+    # A leaky ReLU of slope 0 would reach the exported file as an operator of its own; a ReLU
+    # becomes part of the convolution.
+    if negative_slope:
+        return layers.LeakyReLU(negative_slope=negative_slope, name=name)
+    return layers.ReLU(name=name)
+
+
+def _check_input_shape(input_shape: Any) -> None:
+    try:
+        height, width, channels = input_shape
+    except (TypeError, ValueError):
+        height = width = channels = None
+    if (
+        not all(isinstance(size, numbers.Integral) for size in (height, width, channels))
+        or min(height, width) < _SMALLEST_SIZE
+        or channels < 1
+    ):
+        raise ValueError(
+            "Argument `input_shape` must be a tuple of height, width (at least "
+            f"{_SMALLEST_SIZE} each) and channels. Received: input_shape={input_shape!r}"
+        )
+
+
+def _check_positive_integer(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(
+            f"Argument `{name}` must be a positive integer. Received: {name}={value!r}"
+        )
+
+
+def _check_fraction(name: str, value: Any) -> None:
+    if isinstance(value, (bool, str)) or not 0 <= value < 1:
+        raise ValueError(f"Argument `{name}` must be in [0, 1). Received: {name}={value!r}")
