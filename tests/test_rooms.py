@@ -17,7 +17,8 @@ MAY_KNOW = {
     "norms": {"_configurable"},
     "kernels": {"norms"},
     "layers": {"_configurable", "kernels", "norms"},
-    "surgery": {"kernels", "layers"},
+    "_rebuilding": {"layers"},
+    "surgery": {"_rebuilding", "kernels", "layers"},
     "models": {"layers"},
 }
 
