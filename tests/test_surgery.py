@@ -145,6 +145,9 @@ def test_frozen_layers_stay_frozen():
     assert [len(layer.layer.trainable_weights) for layer in wrapped.layers] == [0, 2]
     plain = tfspecnorm.fold(wrapped)
     assert [layer.trainable for layer in plain.layers] == [False, True]
+    frozen = SpectralNorm(layers.Dense(3), trainable=False)
+    plain = tfspecnorm.fold(keras.Sequential([keras.Input((4,)), frozen]))
+    assert not plain.layers[0].trainable
 
 
 def test_dtype_policies_are_kept():

@@ -141,7 +141,11 @@ def fold(
     chosen = {id(layer) for layer in wrappers}
 
     def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        return from_config(layer.layer) if id(layer) in chosen else None
+        if id(layer) not in chosen:
+            return None
+        plain = from_config(layer.layer)
+        plain.trainable = plain.trainable and layer.trainable
+        return plain
 
     new_model, pairs = rebuild(model, replace, chosen)
     for old, new in pairs:

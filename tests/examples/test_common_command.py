@@ -1,10 +1,13 @@
 """What goes wrong becomes one line and an exit code."""
 
 import errno
+import os
+import signal
 
 import common
 import pytest
-from common import command
+from common import command, quiet
+from common.output import OutputFolder
 
 
 def raising(error):
@@ -37,14 +40,82 @@ def test_errors_are_one_line(error, exit_code, text, monkeypatch, capsys):
     assert capsys.readouterr().err == f"vgg7.py: {text}\n"
 
 
-def test_interrupt_says_how_to_go_on(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["examples/vgg7.py", "--output", "a folder"])
-    assert common.run_script(raising(KeyboardInterrupt())) == 130
-    text = capsys.readouterr().err
-    assert text.count("\n") == 1
-    assert text.endswith(
-        "resume after the last finished epoch with: python examples/vgg7.py --output 'a folder'\n"
-    )
+@pytest.fixture
+def interrupted(monkeypatch, capfd):
+    """Calls a script that interrupts itself: its exit code and what it wrote as an error."""
+
+    class Exit(BaseException):
+        pass
+
+    def leave(exit_code):
+        raise Exit(exit_code)
+
+    def interrupted(main):
+        monkeypatch.setattr(os, "_exit", leave)
+        monkeypatch.setattr("sys.argv", ["examples/vgg7.py", "--output", "a folder"])
+        with pytest.raises(Exit) as caught:
+            common.run_script(main)
+        return caught.value.args[0], capfd.readouterr().err
+
+    return interrupted
+
+
+HOW_TO_GO_ON = (
+    "vgg7.py: interrupted; resume after the last finished epoch with: "
+    "python examples/vgg7.py --output 'a folder'\n"
+)
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_interrupt_says_how_to_go_on(interrupted):
+    before = signal.getsignal(signal.SIGINT)
+    assert interrupted(interrupt) == (130, HOW_TO_GO_ON)
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_interrupt_is_seen_while_native_output_is_hidden(interrupted):
+    def main():
+        with quiet.native_log_hidden():
+            os.write(2, b"chatter\n")
+            interrupt()
+
+    assert interrupted(main) == (130, HOW_TO_GO_ON)
+
+
+def test_interrupt_leaves_no_half_file(interrupted, tmp_path):
+    folder = OutputFolder(tmp_path)
+    seen = []
+
+    def look(*arguments):
+        seen.append(sorted(path.name for path in tmp_path.iterdir()))
+
+    def main():
+        with folder.writing("whole.txt") as path:
+            path.write_text("whole")
+        with folder.writing("half.txt") as path:
+            path.write_text("half")
+            # After the clean-up, when the process would be gone.
+            command.cleanups.append(look)
+            interrupt()
+
+    try:
+        assert interrupted(main)[0] == 130
+    finally:
+        command.cleanups.remove(look)
+        folder.release()
+    assert seen == [["whole.txt"]]
+
+
+def test_job_in_the_background_goes_on_ignoring_interrupts():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert common.run_script(interrupt) == 0
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_mistakes_of_the_script_itself_keep_their_traceback():

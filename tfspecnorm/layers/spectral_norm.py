@@ -31,8 +31,8 @@ class SpectralNorm(Reparameterization):
     steers the effective learning rate rather than the size of the layer.
 
     Guarantee: with the default norm, the matrix that the kernel reshapes to has largest
-    singular value s (at most max(s·c, s·σ) with `bound`) once the vectors have converged; they
-    start converged. For dense layers and embeddings that is the norm of the layer. A
+    singular value s, or s·min(σ, c) with `bound`, once the vectors have converged; they start
+    converged. For dense layers and embeddings that is the norm of the layer. A
     convolution's own norm may be larger by up to √(taps), see `tfspecnorm.norms.Matrix`.
 
     Args:
@@ -162,7 +162,9 @@ class SpectralNorm(Reparameterization):
         self._check_built("sigma")
         return read_master(
             lambda: {
-                kernel.name: self._measure(kernel, at_least_32_bits(kernel.variable.value)).sigma
+                kernel.name: ops.stop_gradient(
+                    self._measure(kernel, at_least_32_bits(kernel.variable.value)).sigma
+                )
                 for kernel in kernels.kernels_of(self.layer)
             }
         )

@@ -1,0 +1,80 @@
+# Each target installs what it needs into an environment of its own. Wanted beforehand: make, and
+# Python 3.11 or newer with venv and pip, named by PYTHON.
+PYTHON ?= python3
+# Test processes side by side; 0 runs the tests in the process of pytest itself.
+WORKERS ?= 2
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+# What has to hold on every backend.
+BACKEND_TESTS = $(wildcard tests/test_import.py tests/layers tests/norms tests/kernels tests/test_kernels.py \
+	tests/test_surgery.py)
+PYTEST = -m pytest -n $(WORKERS)
+
+.PHONY: help demo test test-all test-backends test-jax test-torch lint clean
+.NOTPARALLEL:
+
+help:
+	@echo "make demo           train a VGG7 with spectral normalization; writes savedmodels/demo/"
+	@echo "make test           the tests on TensorFlow, without the slow ones"
+	@echo "make test-backends  the tests of the layers on JAX and on PyTorch"
+	@echo "make test-all       all of the above, and the slow ones"
+	@echo "make lint           ruff: rules and formatting"
+	@echo "make clean          remove everything that make has made"
+
+# $(call install,FOLDER,EXTRAS,CONSTRAINTS): an environment that holds the package, editable.
+# The marker beside the folder outlives an interrupted install; the next install then starts from
+# an empty folder, because pip takes a half-written package for an installed one.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is wanted. Received: PYTHON=$(PYTHON)" >&2; exit 1; }
+	@if [ -e $(1).installing ] || ! $(1)/bin/python -m pip --version >/dev/null 2>&1; then \
+		touch $(1).installing && $(PYTHON) -m venv --clear $(1); \
+	fi
+	@touch $(1).installing
+	$(1)/bin/python -m pip install -q -c $(3) -e ".[$(2)]"
+	@rm $(1).installing
+	@touch $@
+endef
+
+comma := ,
+tested := requirements/tested.txt
+
+.venv/installed-demo: setup.cfg pyproject.toml $(tested)
+	$(call install,.venv,tensorflow-cpu$(comma)examples$(comma)edge,$(tested))
+
+.venv/installed-test: setup.cfg pyproject.toml $(tested)
+	$(call install,.venv,tensorflow-cpu$(comma)examples$(comma)edge$(comma)test,$(tested))
+
+.venv-jax/installed-test: setup.cfg pyproject.toml $(tested)
+	$(call install,.venv-jax,jax$(comma)test,$(tested))
+
+.venv-torch/installed-test: setup.cfg pyproject.toml $(tested)
+	$(call install,.venv-torch,torch$(comma)test,$(tested))
+
+demo: .venv/installed-demo
+	KERAS_BACKEND=tensorflow .venv/bin/python examples/vgg7.py
+
+test: .venv/installed-test
+	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m "not slow"
+
+test-jax: .venv-jax/installed-test
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m "not slow" $(BACKEND_TESTS)
+
+test-torch: .venv-torch/installed-test
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m "not slow" $(BACKEND_TESTS)
+
+test-backends: test-jax test-torch
+
+test-all: test test-backends
+	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m slow
+
+lint: .venv/installed-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+clean:
+	rm -rf .venv .venv-jax .venv-torch .venv*.installing build dist *.egg-info
+	rm -rf .pytest_cache .ruff_cache savedmodels/demo output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

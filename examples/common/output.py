@@ -1,0 +1,84 @@
+"""The folder of a run, in which a file is either whole or not there."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from common.command import UsageError, cleanups, describe
+
+PARTIAL = ".partial-"
+
+
+class OutputFolder:
+    """A folder that belongs to one running script at a time, until `release`.
+
+    Args:
+        path: The folder; it is created with its parents.
+
+    Raises:
+        UsageError: If the folder cannot be created or written, or another script is using it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            self._descriptor = self._lock()
+            self.clean()
+        except OSError as error:
+            raise UsageError(f"cannot write to the output folder: {describe(error)}") from error
+        cleanups.append(self.clean)
+
+    def _lock(self) -> int | None:
+        try:
+            import fcntl
+        except ImportError:
+            return None  # Windows has no advisory locks on folders.
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise UsageError(f"another run is writing to {self.path}") from None
+        return descriptor
+
+    def clean(self) -> None:
+        """Removes what was not written to its end, now or by a run that was killed."""
+        for leftover in self.path.glob(f"{PARTIAL}*"):
+            leftover.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Lets other scripts use the folder."""
+        cleanups.remove(self.clean)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Gives a temporary path, and moves what was written there to `name` in one step.
+
+        Args:
+            name: File name in this folder.
+
+        Yields:
+            Path in the same folder with the same ending; its file is removed after an error.
+        """
+        partial = self.path / f"{PARTIAL}{name}"
+        try:
+            yield partial
+            os.replace(partial, self.path / name)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def remove(self, *names: str) -> None:
+        """Removes files of this folder, if they are there."""
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)

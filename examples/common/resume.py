@@ -1,0 +1,153 @@
+"""Training that a later process can go on with, from one file that is whole or not there."""
+
+import csv
+import json
+import math
+import time
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from common.command import CheckError, UsageError, describe
+from common.run import Run
+
+STATE = "training.npz"
+LOG = "history.csv"
+_RECORD = "record"
+
+
+class TrainingState(keras.callbacks.Callback):
+    """Stores weights, optimizer and history together after every epoch, and restores them.
+
+    Weights and history in one file cannot disagree, whenever the process is killed: no epoch is
+    lost from the curves or appears twice. `keras.callbacks.BackupAndRestore` writes several
+    files one after the other and no history.
+
+    Args:
+        run: The run. Its folder gets the state `training.npz` and the log `history.csv`; a
+            state that was stored with other settings is refused.
+        measure: Function from the model to more columns of the history, called after every
+            epoch.
+
+    Attributes:
+        history: Dict from a column's name to its values, one for each finished epoch.
+    """
+
+    def __init__(
+        self, run: Run, measure: Callable[[keras.Model], dict[str, float]] = lambda model: {}
+    ) -> None:
+        super().__init__()
+        self.folder = run.folder
+        self.settings = run.settings
+        self.measure = measure
+        self.history: dict[str, list[float]] = {}
+        self._row: dict[str, float] = {}
+        self._start = 0.0
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs."""
+        return len(self.history.get("loss", ()))
+
+    def restore(self, model: keras.Model) -> int:
+        """Gives a compiled model the stored state, if there is one.
+
+        Args:
+            model: The built and compiled model.
+
+        Returns:
+            The number of finished epochs, 0 for a new training.
+
+        Raises:
+            UsageError: If the stored state is unreadable, or belongs to another training.
+        """
+        path = self.folder / STATE
+        if not path.exists():
+            return 0
+        record, arrays = _read(path)
+        if record["settings"] != self.settings:
+            changed = [
+                f"{name}={record['settings'].get(name)!r}"
+                for name, value in self.settings.items()
+                if record["settings"].get(name) != value
+            ]
+            raise UsageError(
+                f"{self.folder.path} holds a training with {', '.join(changed)}; choose another "
+                "--output, or --restart to forget that training"
+            )
+        model.optimizer.build(model.trainable_variables)
+        variables = _variables(model)
+        if {name: tuple(variable.shape) for name, variable in variables.items()} != {
+            name: array.shape for name, array in arrays.items()
+        }:
+            raise UsageError(f"{path} holds another network; --restart forgets it")
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        self.history = record["history"]
+        return self.epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._row = {"learning_rate": float(self.model.optimizer.learning_rate)}
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._row["seconds"] = time.perf_counter() - self._start
+        self._row |= {name: float(value) for name, value in (logs or {}).items()}
+        if not math.isfinite(self._row["loss"]):
+            raise CheckError(
+                f"the loss of epoch {epoch + 1} is {self._row['loss']}; "
+                "try a smaller --learning-rate, with --restart"
+            )
+        self._row |= self.measure(self.model)
+        for name, value in self._row.items():
+            self.history.setdefault(name, []).append(value)
+        self._write()
+
+    def _write(self) -> None:
+        record = json.dumps({"settings": self.settings, "history": self.history})
+        arrays = {
+            name: keras.ops.convert_to_numpy(variable)
+            for name, variable in _variables(self.model).items()
+        }
+        with self.folder.writing(LOG) as path, path.open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(("epoch", *self.history))
+            table.writerows(zip(range(1, self.epoch + 1), *self.history.values(), strict=True))
+        with self.folder.writing(STATE) as path:
+            np.savez(path, **{_RECORD: np.array(record)}, **arrays)
+
+
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """All that training changes: weights, moving averages, random seeds, the optimizer."""
+    variables = [*model.variables, *model.optimizer.variables]
+    return {str(number): variable for number, variable in enumerate(variables)}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    try:
+        with path.open("rb") as file, np.load(file) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        record = json.loads(str(arrays.pop(_RECORD)))
+        lengths = {len(column) for column in record["history"].values()}
+        if len(lengths) != 1 or not isinstance(record["settings"]["network"], str):
+            raise ValueError("no settings, or columns of different lengths")
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise UsageError(
+            f"cannot read the training state {path} ({describe(error)}); --restart forgets it"
+        ) from error
+    return record, arrays
