@@ -8,17 +8,25 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 # What has to hold on every backend.
-BACKEND_TESTS = $(wildcard tests/test_import.py tests/layers tests/norms tests/kernels tests/test_kernels.py \
+BACKEND_TESTS = $(wildcard tests/test_import.py tests/kernels tests/layers tests/norms \
 	tests/test_surgery.py)
 PYTEST = -m pytest -n $(WORKERS)
 
-.PHONY: help demo test test-all test-backends test-jax test-torch lint clean
+# What Keras itself learned later: losses of activities as means over the batch (3.14), export to
+# LiteRT (3.13). And no Keras reads a file that a newer one wrote.
+NEEDS_NEWER_KERAS = \
+	tests/layers/test_reparameterization.py::test_losses_of_the_wrapped_layer_count_once \
+	tests/layers/test_conformance.py::test_litert_file_of_the_folded_model \
+	tests/layers/test_saving.py::test_golden_file_still_loads
+
+.PHONY: help demo test test-all test-backends test-jax test-torch test-lowest lint clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo           train a VGG7 with spectral normalization; writes savedmodels/demo/"
 	@echo "make test           the tests on TensorFlow, without the slow ones"
 	@echo "make test-backends  the tests of the layers on JAX and on PyTorch"
+	@echo "make test-lowest    the same tests with the oldest Keras and TensorFlow admitted"
 	@echo "make test-all       all of the above, and the slow ones"
 	@echo "make lint           ruff: rules and formatting"
 	@echo "make clean          remove everything that make has made"
@@ -53,6 +61,9 @@ tested := requirements/tested.txt
 .venv-torch/installed-test: setup.cfg pyproject.toml $(tested)
 	$(call install,.venv-torch,torch$(comma)test,$(tested))
 
+.venv-lowest/installed-test: setup.cfg pyproject.toml requirements/lowest.txt
+	$(call install,.venv-lowest,tensorflow-cpu$(comma)test,requirements/lowest.txt)
+
 demo: .venv/installed-demo
 	KERAS_BACKEND=tensorflow .venv/bin/python examples/vgg7.py
 
@@ -67,7 +78,11 @@ test-torch: .venv-torch/installed-test
 
 test-backends: test-jax test-torch
 
-test-all: test test-backends
+test-lowest: .venv-lowest/installed-test
+	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) -m "not slow" $(BACKEND_TESTS) \
+		$(NEEDS_NEWER_KERAS:%=--deselect %)
+
+test-all: test test-backends test-lowest
 	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m slow
 
 lint: .venv/installed-test
@@ -75,6 +90,6 @@ lint: .venv/installed-test
 	.venv/bin/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-jax .venv-torch .venv*.installing build dist *.egg-info
+	rm -rf .venv .venv-jax .venv-torch .venv-lowest .venv*.installing build dist *.egg-info
 	rm -rf .pytest_cache .ruff_cache savedmodels/demo output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,17 +4,28 @@ Import this package before Keras: it chooses the TensorFlow backend and keeps st
 off the terminal.
 """
 
-from common.command import CheckError, UsageError, run_script, stopping_on_interrupt
+import sys
 
-with stopping_on_interrupt():
-    from common import backend  # noqa: F401
-    from common.batches import steps_per_epoch, training_batches
-    from common.datasets import DATASETS, Images, load_images
-    from common.delivery import deliver
-    from common.norms import raw_norms
-    from common.options import parse_options
-    from common.resume import TrainingState
-    from common.run import Run
+from common.command import (
+    CheckError,
+    UsageError,
+    missing_package,
+    run_script,
+    stopping_on_interrupt,
+)
+
+try:
+    with stopping_on_interrupt():
+        from common import backend  # noqa: F401
+        from common.batches import steps_per_epoch, training_batches
+        from common.datasets import DATASETS, Images, load_images
+        from common.delivery import deliver
+        from common.norms import raw_norms
+        from common.options import parse_options
+        from common.resume import TrainingState
+        from common.run import Run
+except ModuleNotFoundError as error:
+    sys.exit(missing_package(error))
 
 __all__ = [
     "DATASETS",

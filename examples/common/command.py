@@ -62,6 +62,17 @@ def stopping_on_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
+def missing_package(error: ModuleNotFoundError) -> int:
+    """Says what to install and returns the exit code for it."""
+    return _fail(
+        UsageError(
+            f"the package {error.name} is not installed; in the folder of the repository: "
+            'pip install -e ".[tensorflow-cpu,examples,edge]"'
+        ),
+        WRONG_USE,
+    )
+
+
 def command_line() -> str:
     """The command that started this process."""
     return f"python {shlex.join(sys.argv)}"

@@ -53,7 +53,8 @@ class OutputFolder:
 
     def release(self) -> None:
         """Lets other scripts use the folder."""
-        cleanups.remove(self.clean)
+        if self.clean in cleanups:
+            cleanups.remove(self.clean)
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

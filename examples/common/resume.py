@@ -89,6 +89,7 @@ class TrainingState(keras.callbacks.Callback):
         for name, variable in variables.items():
             variable.assign(arrays[name])
         self.history = record["history"]
+        self._write_log()
         return self.epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -106,20 +107,24 @@ class TrainingState(keras.callbacks.Callback):
         self._row |= self.measure(self.model)
         for name, value in self._row.items():
             self.history.setdefault(name, []).append(value)
-        self._write()
+        self._write_state()
+        # A kill in between is made good by `restore`.
+        self._write_log()
 
-    def _write(self) -> None:
+    def _write_state(self) -> None:
         record = json.dumps({"settings": self.settings, "history": self.history})
         arrays = {
             name: keras.ops.convert_to_numpy(variable)
             for name, variable in _variables(self.model).items()
         }
+        with self.folder.writing(STATE) as path:
+            np.savez(path, **{_RECORD: np.array(record)}, **arrays)
+
+    def _write_log(self) -> None:
         with self.folder.writing(LOG) as path, path.open("w", newline="") as file:
             table = csv.writer(file)
             table.writerow(("epoch", *self.history))
             table.writerows(zip(range(1, self.epoch + 1), *self.history.values(), strict=True))
-        with self.folder.writing(STATE) as path:
-            np.savez(path, **{_RECORD: np.array(record)}, **arrays)
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:

@@ -105,6 +105,14 @@ def test_log_has_every_epoch_once(new_run, tmp_path):
     assert set(rows[0]) == {"epoch", "learning_rate", "seconds", "loss", "size"}
 
 
+def test_log_that_a_kill_left_behind_is_made_good(new_run, tmp_path):
+    fit(new_run(), 2)
+    expected = (tmp_path / "history.csv").read_text()
+    (tmp_path / "history.csv").unlink()
+    assert common.TrainingState(new_run()).restore(new_model()) == 2
+    assert (tmp_path / "history.csv").read_text() == expected
+
+
 def test_finished_training_is_not_repeated(new_run):
     _, expected, _ = fit(new_run())
     _, state, first = fit(new_run())
