@@ -274,10 +274,133 @@ def test_bad_wrap():
     with pytest.raises(ValueError, match="known kernels.*Received: layer=Flatten"):
         flat = keras.Sequential([keras.Input((2, 3)), layers.Flatten()])
         tfspecnorm.wrap(flat, SpectralNorm, where=lambda layer: True)
-    with pytest.raises(ValueError, match="`wrapper` must return a Keras layer.*returned None"):
+    with pytest.raises(ValueError, match="`wrapper` must return a wrapper of.*returning None"):
         tfspecnorm.wrap(model, lambda layer: None)
+    with pytest.raises(
+        ValueError, match="`wrapper` must return a wrapper of.*SpectralNormalization"
+    ):
+        tfspecnorm.wrap(model, layers.SpectralNormalization)
+    with pytest.raises(ValueError, match="are wrapped already. Received: where=None"):
+        tfspecnorm.wrap(tfspecnorm.wrap(model, SpectralNorm), SpectralNorm)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class MakesLayersFromNumbers(layers.Layer):
+    """A layer whose configuration rebuilds it, but with layers of its own making."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.dense = layers.Dense(units, name="made")
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+def test_a_layer_that_makes_its_own_is_never_silently_skipped():
+    inputs = keras.Input((4,))
+    hidden = MakesLayersFromNumbers(3, name="maker")(inputs)
+    model = keras.Model(inputs, layers.Dense(2, name="out")(hidden))
+    with pytest.raises(ValueError, match=r"must choose layers that can be exchanged.*\['made'\]"):
+        tfspecnorm.wrap(model, SpectralNorm, where=lambda layer: layer.name == "made")
+    _, folded = tfspecnorm.fold(tfspecnorm.wrap(model, SpectralNorm), report=True)
+    assert [record.name for record in folded] == ["out"]
+
+
+def test_nested_models_are_entered_whatever_where_says_of_them():
+    model = graph_model()
+    wrapped = tfspecnorm.wrap(
+        model, SpectralNorm, where=lambda layer: layer.name in ("nested", "a", "inner", "b")
+    )
+    _, folded = tfspecnorm.fold(wrapped, report=True)
+    assert sorted(record.name for record in folded) == ["a", "b"]
+
+
+def test_subclassed_model_that_takes_functional_models():
+    def part(name):
+        start = keras.Input((5,))
+        return keras.Model(start, layers.Dense(5, name=f"{name}_dense")(start), name=name)
+
+    model = TakesLayers(part("generator"), part("discriminator"))
+    inputs = tools.random(2, 5)
+    expected = tools.array(model(inputs))
+    wrapped = tfspecnorm.wrap(model, learned)
+    np.testing.assert_allclose(tools.array(wrapped(inputs)), expected, atol=1e-5)
+    plain, folded = tfspecnorm.fold(wrapped, report=True)
+    assert [record.name for record in folded] == ["generator_dense", "discriminator_dense"]
+    np.testing.assert_allclose(tools.array(plain(inputs)), expected, atol=1e-5)
+
+
+def test_layers_of_one_name_in_one_holder():
+    model = TakesLayers(layers.Dense(5, name="d"), layers.Dense(5, activation="tanh", name="d"))
+    model(tools.random(2, 5))
+    with pytest.raises(ValueError, match="cannot be exchanged.*each of a name of its own"):
+        tfspecnorm.wrap(model, SpectralNorm)
+
+
+def test_functional_subclass_with_a_call_of_its_own():
+    class Doubled(keras.Model):
+        def __init__(self, units):
+            inputs = keras.Input((4,))
+            super().__init__(inputs, layers.Dense(units)(inputs))
+
+        def call(self, inputs, training=None, mask=None):
+            return 2 * super().call(inputs)
+
+    model = Doubled(3)
+    with pytest.raises(ValueError, match="a Functional model without a `call` of its own"):
+        tfspecnorm.wrap(model, SpectralNorm)
+
+
+def test_recurrent_holders_are_left_alone():
+    inputs = keras.Input((5, 3))
+    hidden = layers.Bidirectional(layers.LSTM(2), name="both")(inputs)
+    model = keras.Model(inputs, layers.Dense(2, name="out")(hidden))
+    data = tools.random(2, 5, 3)
+    wrapped = tfspecnorm.wrap(model, learned)
+    np.testing.assert_allclose(tools.array(wrapped(data)), tools.array(model(data)), atol=1e-5)
+    assert [layer.layer.name for layer in wrapped_layers(wrapped)] == ["out"]
+
+
+def test_state_that_is_adapted_is_carried_over():
+    """What a layer derives from its weights when they are loaded."""
+    normalization = layers.Normalization()
+    normalization.adapt(3.0 + 2.0 * tools.random(50, 4))
+    model = keras.Sequential([keras.Input((4,)), normalization, layers.Dense(3)])
+    inputs = tools.random(2, 4)
+    expected = tools.array(model(inputs))
+    wrapped = tfspecnorm.wrap(model, learned)
+    np.testing.assert_allclose(tools.array(wrapped(inputs)), expected, atol=1e-5)
+    np.testing.assert_allclose(tools.array(tfspecnorm.fold(wrapped)(inputs)), expected, atol=1e-5)
+
+
+@pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="text needs TensorFlow")
+def test_vocabulary_is_carried_over():
+    words = layers.TextVectorization(output_sequence_length=3)
+    words.adapt(["a rose is a rose", "is a rose"])
+    inputs = keras.Input((1,), dtype="string")
+    hidden = SpectralNorm(layers.Embedding(9, 4))(words(inputs))
+    model = keras.Model(inputs, hidden)
+    texts = ops.convert_to_tensor([["a rose"], ["is not"]])
+    plain = tfspecnorm.fold(model)
+    np.testing.assert_allclose(tools.array(plain(texts)), tools.array(model(texts)), atol=1e-6)
+
+
+def test_folded_layer_has_the_wrappers_dtype():
+    wrapped = SpectralNorm(layers.Dense(3), dtype="mixed_bfloat16")
+    plain = tfspecnorm.fold(keras.Sequential([keras.Input((4,)), wrapped]))
+    outputs = plain(tools.random(2, 4))
+    assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
 
 
 def test_warm_up_without_wrappers():
+    with pytest.raises(ValueError, match="`model` must be a Keras model. Received: model=3"):
+        tfspecnorm.warm_up(3)
     with pytest.raises(ValueError, match="must hold a layer wrapped.*'whole' without one"):
         tfspecnorm.warm_up(graph_model())

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,7 +29,7 @@ def rebuild(
 
     def clone(layer: Any) -> Any:
         if id(layer) not in clones:
-            graph = _is_graph(layer)
+            graph = is_graph(layer)
             clones[id(layer)] = _clone_graph(layer, clone) if graph else remade(layer)
         return clones[id(layer)]
 
@@ -38,18 +39,22 @@ def rebuild(
         new = replace(layer)
         if new is None:
             holds = any(id(part) in chosen for part in layers_in(layer))
-            new = _from_edited_config(layer, replace) if holds else from_config(layer)
+            new = _from_edited_config(layer, replace, chosen) if holds else from_config(layer)
         pairs.append((layer, new))
         return new
 
-    if _is_graph(model):
-        with _uncompiled(model):
-            return _clone_graph(model, clone), pairs
-    new_model = _from_edited_config(model, replace)
-    return new_model, [(model, new_model)]
+    if not is_graph(model):
+        new_model = _from_edited_config(model, replace, chosen)
+        return new_model, [(model, new_model)]
+    with _uncompiled(model):
+        new_model = _clone_graph(model, clone)
+    if type(new_model).call is not type(model).call:
+        raise _not_rebuilt(model)
+    return new_model, pairs
 
 
-def _is_graph(layer: Any) -> bool:
+def is_graph(layer: Any) -> bool:
+    """Whether a layer is a Sequential or Functional model."""
     return isinstance(layer, keras.Sequential) or (
         isinstance(layer, keras.Model) and hasattr(layer, "operations")
     )
@@ -92,9 +97,21 @@ def from_config(operation: Any) -> Any:
 def _from_edited_config(
     layer: keras.layers.Layer,
     replace: Callable[[keras.layers.Layer], keras.layers.Layer | None],
+    chosen: set[int],
 ) -> keras.layers.Layer:
     """The layer rebuilt from a configuration in which the layers that it holds are replaced."""
-    parts = {part.name: part for part in layers_in(layer) if part is not layer}
+    parts = [part for part in layers_in(layer) if part is not layer]
+    affected = {
+        part.name: part
+        for part in parts
+        if id(part) in chosen
+        or (is_graph(part) and any(id(inner) in chosen for inner in layers_in(part)))
+    }
+    inside = {id(inner) for part in affected.values() for inner in layers_in(part)[1:]}
+    outer = [part.name for part in parts if id(part) not in inside]
+    if any(outer.count(name) > 1 for name in affected):
+        # The configuration knows layers by name alone.
+        raise _not_rebuilt(layer)
 
     def edited(node: Any) -> Any:
         if isinstance(node, (list, tuple)):
@@ -102,26 +119,28 @@ def _from_edited_config(
         if not isinstance(node, dict):
             return node
         if "class_name" in node and isinstance(node.get("config"), dict):
-            part = parts.get(node["config"].get("name"))
-            new = None if part is None else replace(part)
-            if new is not None:
+            part = affected.get(node["config"].get("name"))
+            if part is not None:
+                graph = is_graph(part)
+                new = rebuild(part, replace, chosen)[0] if graph else replace(part)
                 return keras.saving.serialize_keras_object(new)
         return {key: edited(value) for key, value in node.items()}
 
-    classes = {type(part).__name__: type(part) for part in (layer, *parts.values())}
+    classes = {type(part).__name__: type(part) for part in (layer, *parts)}
     try:
         config = edited(keras.saving.serialize_keras_object(layer))
         return keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
-    except (NotImplementedError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
         raise _not_rebuilt(layer) from error
 
 
 def _not_rebuilt(layer: keras.layers.Layer) -> ValueError:
     return ValueError(
         f"The layers inside '{layer.name}' (of class {type(layer).__name__}) cannot be "
-        "exchanged: its configuration does not hold them. Take its layers as constructor "
-        "arguments and return them from `get_config`, or make it a Functional model. "
-        f"Received: {type(layer).__name__} named '{layer.name}'"
+        "exchanged, because it cannot be rebuilt from its configuration with others in their "
+        "place. Let it take its layers, each of a name of its own, as constructor arguments and "
+        "return them from `get_config`, or make it a Functional model without a `call` of its "
+        f"own. Received: {type(layer).__name__} named '{layer.name}'"
     )
 
 
@@ -133,6 +152,26 @@ def assign(variables: list[keras.Variable], values: list[Any], layer: Any) -> No
     for variable, value in zip(variables, values, strict=True):
         # By way of NumPy: on JAX two variables must not share one buffer.
         variable.assign(ops.convert_to_numpy(value))
+
+
+def carry_over(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    """Give a layer the state of its twin, as Keras does from a file.
+
+    A layer knows best what follows from its state: `Normalization` computes with what
+    `adapt` found, a lookup with its vocabulary.
+    """
+    if len(layers_in(old)) > 1:
+        assign(new.weights, old.weights, old)
+    else:
+        stored: dict[str, Any] = {}
+        old.save_own_variables(stored)
+        stored = {key: ops.convert_to_numpy(part) for key, part in stored.items()}
+        if stored:
+            new.load_own_variables(stored)
+    if hasattr(old, "save_assets") and hasattr(new, "load_assets"):
+        with tempfile.TemporaryDirectory() as folder:
+            old.save_assets(folder)
+            new.load_assets(folder)
 
 
 def wrappers_in(layer: keras.layers.Layer) -> list[Reparameterization]:

@@ -7,7 +7,15 @@ from typing import Any
 import keras
 
 from tfspecnorm import kernels
-from tfspecnorm._rebuilding import assign, from_config, layers_in, rebuild, wrappers_in
+from tfspecnorm._rebuilding import (
+    assign,
+    carry_over,
+    from_config,
+    is_graph,
+    layers_in,
+    rebuild,
+    wrappers_in,
+)
 from tfspecnorm.layers._reparameterization import Reparameterization
 
 
@@ -44,8 +52,11 @@ def wrap(
         model: Built Keras model: Sequential, Functional, or a subclass that can be rebuilt
             from its configuration.
         wrapper: `tfspecnorm.layers.SpectralNorm`, or a function from a layer to its wrapper.
-        where: Function that says of a layer whether to wrap it. Defaults to every layer with
-            known kernels that is neither wrapped already nor part of a larger one.
+            What returns the layer itself leaves it as it is.
+        where: Function that says of a layer whether to wrap it; it is asked for layers inside
+            other layers too. Defaults to every layer with known kernels in the model, in
+            models nested in it, and in layers such as `TimeDistributed`, that is not wrapped
+            already.
 
     Returns:
         New Keras model, not compiled. The given one is unchanged.
@@ -63,37 +74,53 @@ def wrap(
     ('SpectralNorm', 'hidden')
     """
     _check_model(model)
-    chosen = {id(layer) for layer in _candidates(model, where)}
-    if not chosen:
+    layers = _candidates(model, where)
+    if not layers:
+        wrapped = wrappers_in(model) and where is None
         raise ValueError(
-            "Argument `where` must choose at least one layer of the model. "
+            "Argument `where` must choose at least one layer of the model"
+            f"{'; those with known kernels are wrapped already' if wrapped else ''}. "
             f"Received: where={where!r} for model '{model.name}'"
         )
     taken = {layer.name for layer in layers_in(model)}
-    created = set()
+    exchanged, created = set(), set()
 
     def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        if id(layer) not in chosen:
+        if layer not in layers:
             return None
         kernels.check_registered(layer)
-        new = wrapper(from_config(layer))
-        if not isinstance(new, keras.layers.Layer):
+        plain = from_config(layer)
+        new = wrapper(plain)
+        exchanged.add(layer.name)
+        if new is plain:
+            return new
+        if not isinstance(new, Reparameterization):
             raise ValueError(
-                "Argument `wrapper` must return a Keras layer. "
-                f"Received: wrapper={wrapper!r}, which returned {new!r}"
+                "Argument `wrapper` must return a wrapper of `tfspecnorm.layers`, or the layer "
+                f"itself to leave it as it is. Received: wrapper={wrapper!r}, returning {new!r}"
             )
         if new.name in taken:
             new.name = f"{new.name}_{layer.name}"
         created.add(new.name)
         return new
 
-    new_model, pairs = rebuild(model, replace, chosen)
+    new_model, pairs = rebuild(model, replace, {id(layer) for layer in layers})
+    missed = sorted({layer.name for layer in layers} - exchanged)
+    if missed:
+        raise ValueError(
+            "Argument `where` must choose layers that can be exchanged: those that a layer or a "
+            "model makes in its own code, and does not name in its configuration, cannot. "
+            f"Received: where={where!r}, which chose {missed}"
+        )
     for old, new in pairs:
         added = [part for part in wrappers_in(new) if part.name in created]
+        if not added:
+            carry_over(old, new)
+            continue
         state = {id(variable) for part in added for variable in part.state}
         assign([v for v in new.weights if id(v) not in state], old.weights, old)
         for part in added:
-            part.reset_state()
+            part.restart()
     return new_model
 
 
@@ -139,17 +166,20 @@ def fold(
                 f"Received: model '{model.name}' with unbuilt layer '{layer.name}'"
             )
     chosen = {id(layer) for layer in wrappers}
-
-    def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        if id(layer) not in chosen:
-            return None
-        plain = from_config(layer.layer)
-        plain.trainable = plain.trainable and layer.trainable
-        return plain
-
-    new_model, pairs = rebuild(model, replace, chosen)
+    new_model, pairs = rebuild(
+        model, lambda layer: _plain(layer) if id(layer) in chosen else None, chosen
+    )
+    if wrappers_in(new_model):
+        raise ValueError(
+            "Argument `model` must name its wrappers in its configuration: one that is made in "
+            "the code of a layer or a model cannot be folded. "
+            f"Received: model with {[part.name for part in wrappers_in(new_model)]}"
+        )
     for old, new in pairs:
-        assign(new.weights, _folded_weights(old), old)
+        if wrappers_in(old):
+            assign(new.weights, _folded_weights(old), old)
+        else:
+            carry_over(old, new)
     folded = [
         FoldedLayer(
             layer.layer.name,
@@ -184,6 +214,8 @@ def warm_up(model: keras.Model) -> None:
     >>> round(float(layer.sigma()["kernel"]), 4)
     3.4641
     """
+    if not isinstance(model, keras.layers.Layer):
+        raise ValueError(f"Argument `model` must be a Keras model. Received: model={model!r}")
     wrappers = wrappers_in(model)
     if not wrappers:
         raise ValueError(
@@ -209,8 +241,10 @@ def _candidates(
 ) -> list[keras.layers.Layer]:
     """The chosen layers, outermost first: what a chosen or wrapped layer holds is part of it."""
     chosen, inside = [], set()
-    for layer in layers_in(model):
-        if layer is model or id(layer) in inside or isinstance(layer, keras.layers.InputLayer):
+    for layer in _entered(model) if where is None else layers_in(model):
+        if layer is model or id(layer) in inside or is_graph(layer):
+            continue
+        if isinstance(layer, keras.layers.InputLayer):
             continue
         wrapped = isinstance(layer, Reparameterization)
         wanted = kernels.is_registered(layer) if where is None else where(layer)
@@ -219,6 +253,27 @@ def _candidates(
         if wanted and not wrapped:
             chosen.append(layer)
     return chosen
+
+
+def _entered(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layers of a model, of models in it, and of layers that wrap one of any kind."""
+    held = []
+    if isinstance(layer, keras.Model):
+        held = layer.layers
+    elif isinstance(layer, keras.layers.Wrapper):
+        held = [layer.layer]
+    found = {id(part): part for child in held for part in (child, *_entered(child))}
+    return list(found.values())
+
+
+def _plain(wrapper: Reparameterization) -> keras.layers.Layer:
+    """The inner layer anew, with what the wrapper decides for it."""
+    config = wrapper.layer.get_config()
+    if wrapper.compute_dtype != wrapper.layer.compute_dtype:
+        config["dtype"] = wrapper.dtype_policy
+    plain = type(wrapper.layer).from_config(config)
+    plain.trainable = plain.trainable and wrapper.trainable
+    return plain
 
 
 def _folded_weights(layer: keras.layers.Layer) -> list[Any]:

@@ -1,11 +1,14 @@
 """Real images: scikit-learn's digits offline, the others by tensorflow-datasets."""
 
 import dataclasses
+import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.json_format import ParseError
 
 from common.command import UsageError, describe
 
@@ -37,20 +40,34 @@ class Images:
     test_labels: np.ndarray
     mirrored: bool = False
 
-    @property
+    @functools.cached_property
     def mean(self) -> np.ndarray:
         """Mean of each channel over the training images."""
-        return self.train_images.mean(axis=(0, 1, 2), dtype="float64").astype("float32")
+        return self._mean_of(lambda pixels: pixels).astype("float32")
 
-    @property
+    @functools.cached_property
     def deviation(self) -> np.ndarray:
         """Standard deviation of each channel over the training images, at least one level."""
-        deviation = self.train_images.std(axis=(0, 1, 2), dtype="float64")
-        return np.maximum(deviation, 1.0).astype("float32")
+        variance = self._mean_of(np.square) - self._mean_of(lambda pixels: pixels) ** 2
+        return np.sqrt(np.maximum(variance, 1.0)).astype("float32")
+
+    def _mean_of(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        # In parts: all images at once would take eight times their memory.
+        parts = range(0, len(self.train_images), _READ_AT_ONCE)
+        sums = [
+            function(self.train_images[start : start + _READ_AT_ONCE].astype("float64")).sum(
+                axis=(0, 1, 2)
+            )
+            for start in parts
+        ]
+        return np.sum(sums, axis=0) / np.prod(self.train_images.shape[:3])
 
     def standardized_test_images(self) -> np.ndarray:
         """The test images as the network wants them: `float32`, standardized."""
-        return (self.test_images.astype("float32") - self.mean) / self.deviation
+        images = self.test_images.astype("float32")
+        images -= self.mean
+        images /= self.deviation
+        return images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +150,6 @@ def _from_tensorflow_datasets(source: Source, data_dir: Path | None) -> tuple[np
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         import tensorflow_datasets as tfds
-        from google.protobuf.json_format import ParseError
 
         parts = tfds.load(
             source.builder,
@@ -141,6 +157,8 @@ def _from_tensorflow_datasets(source: Source, data_dir: Path | None) -> tuple[np
             data_dir=data_dir,
             batch_size=_READ_AT_ONCE,
             as_supervised=True,
+            # What is read once needs no cache; TensorFlow would warn of a half-filled one.
+            read_config=tfds.ReadConfig(try_autocache=False),
         )
         arrays = []
         for part in tfds.as_numpy(parts):

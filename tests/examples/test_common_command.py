@@ -118,6 +118,14 @@ def test_job_in_the_background_goes_on_ignoring_interrupts():
         signal.signal(signal.SIGINT, before)
 
 
+def test_missing_package_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["examples/vgg7.py"])
+    assert command.missing_package(ModuleNotFoundError(name="rich")) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("vgg7.py: error: the package rich is not installed; ")
+    assert text.count("\n") == 1
+
+
 def test_mistakes_of_the_script_itself_keep_their_traceback():
     with pytest.raises(ZeroDivisionError) as caught:
         common.run_script(lambda: 1 / 0)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import vgg7
 
-EPOCHS = 4
+EPOCHS = 3
 FILES = [
     "curves.png",
     "folded.keras",

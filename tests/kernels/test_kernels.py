@@ -167,3 +167,14 @@ def test_registered_layer_of_ones_own():
     )
     assert "Twice" in kernels.registered()
     assert only_kernel(built(Twice(), (None, 2))).linear_map.matrix_shape == (2, 3)
+
+
+def test_a_matrix_that_no_description_names_is_refused():
+    class TwoMatrices(layers.Dense):
+        def build(self, input_shape):
+            super().build(input_shape)
+            self._tracker.unlock()
+            self.second = self.add_weight(shape=(3, 3), name="second")
+
+    with pytest.raises(ValueError, match="no matrix beside its known kernels.*'second' of shape"):
+        kernels.kernels_of(built(TwoMatrices(3), (None, 4)))

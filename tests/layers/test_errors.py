@@ -6,6 +6,7 @@ from keras import layers
 from tfspecnorm import scales
 from tfspecnorm.layers import SpectralNorm
 from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.norms import Matrix
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,9 @@ from tfspecnorm.layers._reparameterization import Reparameterization
         ({"power_iterations": True}, "`power_iterations` must be a positive integer.*=True"),
         ({"power_iterations": None}, "`power_iterations` must be a positive integer.*=None"),
         ({"norm": "frobenius"}, "`norm` must be.*\"matrix\".*norm='frobenius'"),
+        ({"norm": Matrix}, "`norm` must be.*norm=<class"),
+        ({"scale": 10**400}, "`scale` must be a positive finite number.*scale=1000"),
+        ({"jit_compile": 1}, "`jit_compile` must be.*jit_compile=1"),
         ({"norm": {"kernel": "nuclear"}}, "`norm` must be.*norm='nuclear'"),
         ({"scale": -1.0}, "`scale` must be a positive finite number.*scale=-1.0"),
         ({"scale": 0}, "`scale` must be a positive finite number.*scale=0"),
@@ -89,7 +93,7 @@ def test_layer_with_lora(built):
         SpectralNorm(inner)
 
 
-@pytest.mark.parametrize("method", ["sigma", "warm_up", "reset_state"])
+@pytest.mark.parametrize("method", ["sigma", "warm_up", "restart", "effective_kernels"])
 def test_unbuilt(method):
     with pytest.raises(ValueError, match=f"`{method}` needs a built layer.*Received: unbuilt"):
         getattr(SpectralNorm(layers.Dense(4)), method)()
@@ -124,7 +128,7 @@ def test_the_base_of_the_wrappers_says_what_a_subclass_owes():
     base = Reparameterization(layers.Dense(4))
     with pytest.raises(TypeError, match="must define `create_state`"):
         base.build((None, 3))
-    for method in ("warm_up", "reset_state"):
+    for method in ("warm_up", "restart"):
         with pytest.raises(TypeError, match=f"must define `{method}`"):
             getattr(base, method)()
     with pytest.raises(TypeError, match="must define `reparameterize`"):

@@ -87,7 +87,7 @@ def test_extreme_kernels(size, bound, scale, training):
     inputs = tools.random(3, 6, seed=1)
     layer(inputs)
     layer.layer.kernel.assign(raw)
-    layer.reset_state()
+    layer.restart()
     for _ in range(3):
         outputs = tools.array(layer(inputs, training=training))
         assert np.all(np.isfinite(outputs))
@@ -125,3 +125,37 @@ def test_low_rank_and_single_entry_kernels():
         layer.warm_up()
         effective = tools.array(layer.effective_kernels()["kernel"])
         np.testing.assert_allclose(np.linalg.norm(effective, 2), 1.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_kernel_that_is_not_finite_shows_and_leaves_no_mark(bad):
+    layer = SpectralNorm(layers.Dense(4))
+    inputs = tools.random(3, 6)
+    layer(inputs)
+    layer.layer.kernel.assign(np.full((6, 4), bad))
+    assert not np.any(np.isfinite(tools.array(layer(inputs, training=True))))
+    assert all(np.all(np.isfinite(tools.array(variable))) for variable in layer.state)
+    layer.layer.kernel.assign(9 * tools.random(6, 4))
+    for _ in range(60):
+        layer(inputs, training=True)
+    effective = tools.array(layer.effective_kernels()["kernel"])
+    np.testing.assert_allclose(np.linalg.norm(effective, 2), 1.0, rtol=1e-4)
+
+
+def test_learned_scale_of_a_zero_kernel_can_learn():
+    layer = SpectralNorm(layers.Dense(4, kernel_initializer="zeros"), scale=scales.Learned())
+    inputs = tools.random(3, 6)
+    layer(inputs)
+    found = tools.gradients(lambda: ops.sum(layer(inputs)), [layer.layer.kernel])
+    assert np.abs(found[0]).max() > 0
+
+
+def test_large_kernels_start_in_a_moment():
+    """Products in the precision of the matrix, in the memory of the matrix."""
+    from tfspecnorm.norms._leading_vectors import leading_singular_vectors
+
+    matrix = np.zeros((8192, 2048), "float32")
+    matrix[:2048] = np.diag(np.linspace(5.0, 1.0, 2048)).astype("float32")
+    left, value, right = leading_singular_vectors(matrix)
+    np.testing.assert_allclose(value, 5.0, rtol=1e-3)
+    assert left.shape == (8192,) and right.shape == (2048,)

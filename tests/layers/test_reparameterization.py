@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 
 from tests import tools
-from tfspecnorm import kernels
+from tfspecnorm import kernels, scales
 from tfspecnorm.layers import SpectralNorm
 from tfspecnorm.norms import LinearMap
 
@@ -308,3 +308,41 @@ def test_each_array_is_stored_once():
     layer(tools.random(1, 6, 6, 3))
     identities = [id(variable) for variable in layer.variables]
     assert len(identities) == len(set(identities)) == 7
+
+
+def test_stateful_recurrent_layer_keeps_its_state():
+    inputs = tools.random(2, 5, 3)
+    layer = SpectralNorm(layers.LSTM(4, stateful=True))
+    first = tools.array(layer(inputs))
+    second = tools.array(layer(inputs))
+    assert np.abs(first - second).max() > 1e-3
+    plain = layers.LSTM(4, stateful=True)
+    plain(inputs)
+    effective = layer.effective_kernels()
+    plain.cell.kernel.assign(tools.array(effective["kernel"]))
+    plain.cell.recurrent_kernel.assign(tools.array(effective["recurrent_kernel"]))
+    plain.reset_states()
+    np.testing.assert_allclose(tools.array(plain(inputs)), first, atol=1e-5)
+    np.testing.assert_allclose(tools.array(plain(inputs)), second, atol=1e-5)
+
+
+def test_frozen_kernel_freezes_its_scale():
+    inner = layers.Dense(4)
+    inner.trainable = False
+    layer = SpectralNorm(inner, scale=scales.Learned())
+    layer(tools.random(2, 6))
+    assert layer.trainable_variables == []
+
+
+def test_one_frozen_kernel_of_several():
+    layer = SpectralNorm(layers.MultiHeadAttention(2, 3))
+    inputs = tools.random(2, 4, 6)
+    layer(inputs, inputs)
+    layer.layer.query_dense.trainable = False
+    for kernel in kernels.kernels_of(layer.layer):
+        kernel.variable.assign(tools.random(*kernel.variable.shape))
+    before = {variable.name: tools.array(variable).copy() for variable in layer.state}
+    layer(inputs, inputs, training=True)
+    moved = {v.name for v in layer.state if not np.array_equal(tools.array(v), before[v.name])}
+    assert not {name for name in moved if name.startswith("query")}
+    assert {name for name in moved if name.startswith("key")}

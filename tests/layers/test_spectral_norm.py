@@ -19,7 +19,7 @@ def dense(inputs=6, units=4, **options):
     layer = SpectralNorm(keras.layers.Dense(units), **options)
     layer.build((None, inputs))
     layer.layer.kernel.assign(tools.random(inputs, units))
-    layer.reset_state()
+    layer.restart()
     return layer
 
 

@@ -67,18 +67,11 @@ def _describe_attention(layer: _Layer) -> list[Kernel]:
     ]
 
 
-@register(keras.layers.SimpleRNNCell)
-@register(keras.layers.LSTMCell)
-@register(keras.layers.GRUCell)
-def _describe_recurrent_cell(cell: _Layer) -> list[Kernel]:
-    return [
-        _matrix("kernel", cell.kernel),
-        _matrix("recurrent_kernel", cell.recurrent_kernel),
-    ]
-
-
 @register(keras.layers.SimpleRNN)
 @register(keras.layers.LSTM)
 @register(keras.layers.GRU)
 def _describe_recurrent_layer(layer: _Layer) -> list[Kernel]:
-    return kernels_of(layer.cell)
+    return [
+        _matrix("kernel", layer.cell.kernel),
+        _matrix("recurrent_kernel", layer.cell.recurrent_kernel),
+    ]

@@ -113,7 +113,7 @@ def kernels_of(layer: Any) -> list[Kernel]:
 
     Raises:
         ValueError: If the layer's class is unknown, the layer is not built, it is quantized,
-            or LoRA is enabled.
+            LoRA is enabled, or it has a matrix that its description leaves out.
 
     Example:
 
@@ -128,7 +128,17 @@ def kernels_of(layer: Any) -> list[Kernel]:
             "Argument `layer` must be built before its kernels can be described. "
             f"Received: layer={type(layer).__name__} named '{layer.name}'"
         )
-    return _description(layer)(layer)
+    found = _description(layer)(layer)
+    described = {id(kernel.variable) for kernel in found}
+    for variable in layer.weights:
+        if len(variable.shape) > 1 and variable.name != "bias" and id(variable) not in described:
+            raise ValueError(
+                "Argument `layer` must have no matrix beside its known kernels: register its "
+                "class with `tfspecnorm.kernels.register`. "
+                f"Received: layer={type(layer).__name__} named '{layer.name}' with "
+                f"'{variable.name}' of shape {tuple(variable.shape)}"
+            )
+    return found
 
 
 def _description(layer: Any) -> Callable[[Any], list[Kernel]] | None:

@@ -42,7 +42,8 @@ def quotient(
     if keras.backend.backend() == "jax" or measurement.direction is None:
         return kernel * _factor(measurement.sigma, scale, bound)
     sigma = measurement.sigma
-    active = ops.stop_gradient(sigma) > (TINY if bound is None else bound)
+    # Written as "not below", so that a σ that is not a number reaches the outputs.
+    active = ops.logical_not(ops.stop_gradient(sigma) <= (TINY if bound is None else bound))
     slope = 1.0 if bound is None else 1.0 / bound
     denominator = ops.where(active, slope * sigma, 1.0)
     left, right = measurement.direction
@@ -82,11 +83,11 @@ def _factor(sigma: Any, scale: Any, bound: float | None) -> Any:
     σ·r with the constant r = 1/σ is 1 and has the gradient of σ in relative terms, so neither
     the quotient nor its derivatives overflow where σ² would.
     """
-    usable = ops.stop_gradient(sigma) > TINY
+    usable = ops.logical_not(ops.stop_gradient(sigma) <= TINY)
     one = ops.ones_like(sigma)
     constant = one / ops.stop_gradient(ops.where(usable, sigma, one))
     relative = ops.where(usable, sigma * constant, one)
     factor = scale * (constant / relative)
     if bound is None:
         return factor
-    return ops.where(sigma > bound, bound * factor, scale * one)
+    return ops.where(sigma <= bound, scale * one, bound * factor)

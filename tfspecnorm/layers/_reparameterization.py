@@ -63,9 +63,9 @@ class Reparameterization(keras.layers.Wrapper):
         """Converge the state to the kernels as they are now; trainable variables stay."""
         raise TypeError(f"{type(self).__name__} must define `warm_up`.")
 
-    def reset_state(self) -> None:
+    def restart(self) -> None:
         """Start all variables of the wrapper itself from the kernels as they are now."""
-        raise TypeError(f"{type(self).__name__} must define `reset_state`.")
+        raise TypeError(f"{type(self).__name__} must define `restart`.")
 
     @property
     def state(self) -> list[keras.Variable]:
@@ -104,7 +104,8 @@ class Reparameterization(keras.layers.Wrapper):
         self.build()
 
     def call(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        mapping = read_master(lambda: self._mapping(bool(training)))
+        found = kernels.kernels_of(self.layer)
+        mapping = read_master(lambda: self._mapping(found, bool(training)))
         with keras.StatelessScope(
             mapping, collect_losses=True, initialize_variables=False
         ) as scope:
@@ -123,27 +124,49 @@ class Reparameterization(keras.layers.Wrapper):
         Returns:
             Dict from kernel name (`"kernel"`, `"depthwise_kernel"`, ...) to a tensor in the
             dtype of the variable.
+
+        Raises:
+            ValueError: If the wrapper is not built.
         """
-        return read_master(lambda: self._effective_kernels(training=False))
+        self.check_built("effective_kernels")
+        found = kernels.kernels_of(self.layer)
+        values = read_master(lambda: self._effective(found, training=False))
+        return {kernel.name: value for kernel, value in zip(found, values, strict=True)}
 
-    def _effective_kernels(self, training: bool) -> dict[str, Any]:
-        # A frozen layer is in evaluation, whatever the model around it does.
-        training = training and self.trainable and self.layer.trainable
-        effective = {}
-        for kernel in kernels.kernels_of(self.layer):
+    def check_built(self, method: str) -> None:
+        """Raise a `ValueError` that names the method if the wrapper is not built."""
+        if not self.built:
+            raise ValueError(
+                f"`{method}` needs a built layer: call it on data or `build` it first. "
+                f"Received: unbuilt layer '{self.name}'"
+            )
+
+    def _effective(self, found: list[kernels.Kernel], training: bool) -> list[Any]:
+        values = []
+        for kernel in found:
+            # A frozen kernel is in evaluation, whatever the model around it does.
+            moving = training and self.trainable and kernel.variable.trainable
             value = at_least_32_bits(kernel.variable.value)
-            value = self.reparameterize(kernel, value, training)
-            effective[kernel.name] = ops.cast(value, kernel.variable.dtype)
-        return effective
+            value = self.reparameterize(kernel, value, moving)
+            values.append(ops.cast(value, kernel.variable.dtype))
+        return values
 
-    def _mapping(self, training: bool) -> list[tuple[keras.Variable, Any]]:
-        effective = self._effective_kernels(training)
+    def _mapping(
+        self, found: list[kernels.Kernel], training: bool
+    ) -> list[tuple[keras.Variable, Any]]:
+        values = self._effective(found, training)
         substituted = {
-            id(kernel.variable): effective[kernel.name] for kernel in kernels.kernels_of(self.layer)
+            id(kernel.variable): value for kernel, value in zip(found, values, strict=True)
         }
+        # The states of a stateful recurrent layer are not among its variables.
+        states = [
+            state
+            for state in tree.flatten(getattr(self.layer, "states", None))
+            if isinstance(state, keras.Variable)
+        ]
         return [
             (variable, substituted.get(id(variable), ops.convert_to_tensor(variable.value)))
-            for variable in self.layer.variables
+            for variable in [*self.layer.variables, *states]
         ]
 
     def _hand_on_losses(self, scope: keras.StatelessScope) -> None:

@@ -18,7 +18,7 @@ class Scale(Configurable):
 
     trainable = True
 
-    def initial_value(self, sigma: float) -> float:
+    def initial_value(self, sigma: Any) -> Any:
         """Start of the trainable variable, given the initial norm of the kernel."""
         raise TypeError(f"{type(self).__name__} has no variable.")
 
@@ -66,22 +66,25 @@ class Learned(Scale):
     computed before. The norm of the layer is then |s|, whatever it becomes.
 
     Args:
-        initial: Positive number that s starts from, or `None` for the kernel's own σ.
+        initial: Positive number that s starts from, or `None` for the kernel's own σ (1 for
+            a kernel of zeros, which could not start to learn from 0).
 
     Raises:
         ValueError: If `initial` is not a positive finite number.
 
     Example:
 
-    >>> Learned().initial_value(sigma=2.5)
+    >>> float(Learned().initial_value(sigma=2.5))
     2.5
     """
 
     def __init__(self, initial: float | None = None) -> None:
         self.initial = None if initial is None else check_positive("initial", initial)
 
-    def initial_value(self, sigma: float) -> float:
-        return sigma if self.initial is None else self.initial
+    def initial_value(self, sigma: Any) -> Any:
+        if self.initial is not None:
+            return self.initial
+        return ops.where(sigma > 0, sigma, ops.ones_like(sigma))
 
     def get_config(self) -> dict[str, Any]:
         return {"initial": self.initial}
@@ -89,7 +92,7 @@ class Learned(Scale):
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
 class Tanh(Scale):
-    """Trainable factor below a limit: W̄ = K·tanh(s)·W/σ(W), so |K·tanh(s)| < K.
+    """Trainable factor below a limit: W̄ = K·tanh(s)·W/σ(W), so |K·tanh(s)| ≤ K.
 
     Args:
         limit: The limit K, a positive number.
@@ -115,7 +118,7 @@ class Tanh(Scale):
             )
         self.initial = float(initial)
 
-    def initial_value(self, sigma: float) -> float:
+    def initial_value(self, sigma: Any) -> Any:
         return self.initial
 
     def __call__(self, variable: Any) -> Any:
@@ -150,5 +153,5 @@ def check_positive(name: str, value: Any, alternative: str = "") -> float:
 def _is_number(value: Any) -> bool:
     try:
         return not isinstance(value, (bool, str)) and math.isfinite(value)
-    except TypeError:
+    except (OverflowError, TypeError):
         return False

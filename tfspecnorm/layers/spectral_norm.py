@@ -32,13 +32,15 @@ class SpectralNorm(Reparameterization):
 
     Guarantee: with the default norm, the matrix that the kernel reshapes to has largest
     singular value s, or s·min(σ, c) with `bound`, once the vectors have converged; they start
-    converged. For dense layers and embeddings that is the norm of the layer. A
-    convolution's own norm may be larger by up to √(taps), see `tfspecnorm.norms.Matrix`.
+    converged (to a few percent where the layer is built inside a traced function). For dense
+    layers and embeddings that is the norm of the layer. A convolution's own norm may be larger
+    by up to √(taps), see `tfspecnorm.norms.Matrix`.
 
     Args:
         layer: Keras layer with known kernels, built or not: `Dense`, `EinsumDense`,
-            `Embedding`, `Conv1D`/`2D`/`3D`, `Conv1DTranspose`/`2D`/`3D`, or one registered
-            with `tfspecnorm.kernels.register`.
+            `Embedding`, `Conv1D`/`2D`/`3D`, their transposed, depthwise and separable forms,
+            `MultiHeadAttention`, `SimpleRNN`, `LSTM`, `GRU`, or one registered with
+            `tfspecnorm.kernels.register`.
         power_iterations: Positive integer, iterations in each training call. Defaults to 1.
         norm: `None` for the norm that fits the kind of each kernel, a name (`"matrix"`), a
             norm object, or a dict from kernel name to one of these.
@@ -132,6 +134,7 @@ class SpectralNorm(Reparameterization):
                 initializer=start.scale_initializer(self.scale),
                 dtype=dtype,
                 autocast=False,
+                trainable=kernel.variable.trainable,
             )
 
     def reparameterize(self, kernel: kernels.Kernel, value: Any, training: bool) -> Any:
@@ -159,7 +162,7 @@ class SpectralNorm(Reparameterization):
         >>> round(float(layer.sigma()["kernel"]), 4)
         1.0
         """
-        self._check_built("sigma")
+        self.check_built("sigma")
         return read_master(
             lambda: {
                 kernel.name: ops.stop_gradient(
@@ -178,26 +181,26 @@ class SpectralNorm(Reparameterization):
         Raises:
             ValueError: If the wrapper is not built.
         """
-        self._check_built("warm_up")
+        self.check_built("warm_up")
         for kernel in kernels.kernels_of(self.layer):
-            self._restart(kernel)
+            self._restart_vectors(kernel)
 
-    def reset_state(self) -> None:
+    def restart(self) -> None:
         """Start vectors and trainable scales anew, as if the layer were built with its kernels.
 
         Raises:
             ValueError: If the wrapper is not built.
         """
-        self._check_built("reset_state")
+        self.check_built("restart")
         for kernel in kernels.kernels_of(self.layer):
-            start = self._restart(kernel)
+            start = self._restart_vectors(kernel)
             if self.scale.trainable:
                 initial = self.scale.initial_value(start.sigma())
                 self._scale_variables[kernel.name].assign(initial)
 
     def get_config(self) -> dict[str, Any]:
         norm = self.norm
-        if norm is None and self.built:
+        if self.built:
             norm = {kernel.name: self._norm(kernel) for kernel in kernels.kernels_of(self.layer)}
         return {
             **super().get_config(),
@@ -208,7 +211,7 @@ class SpectralNorm(Reparameterization):
             "jit_compile": self.jit_compile,
         }
 
-    def _restart(self, kernel: kernels.Kernel) -> _warm_start.WarmStart:
+    def _restart_vectors(self, kernel: kernels.Kernel) -> _warm_start.WarmStart:
         start = _warm_start.WarmStart(self._norm(kernel), kernel)
         for name, value in start.state().items():
             self._state[kernel.name][name].assign(value)
@@ -229,13 +232,6 @@ class SpectralNorm(Reparameterization):
         norm = self._norm(kernel)
         return norm(value, state, kernel.linear_map, power_iterations, self.jit_compile is True)
 
-    def _check_built(self, method: str) -> None:
-        if not self.built:
-            raise ValueError(
-                f"`{method}` needs a built layer: call it on data or `build` it first. "
-                f"Received: unbuilt layer '{self.name}'"
-            )
-
 
 def _check_options(power_iterations: Any, bound: Any, jit_compile: Any) -> None:
     if (
@@ -249,7 +245,7 @@ def _check_options(power_iterations: Any, bound: Any, jit_compile: Any) -> None:
         )
     if bound is not None:
         scales.check_positive("bound", bound, " or `None`")
-    if jit_compile not in (True, False, "auto"):
+    if not isinstance(jit_compile, bool) and jit_compile != "auto":
         raise ValueError(
             'Argument `jit_compile` must be `True`, `False` or `"auto"`. '
             f"Received: jit_compile={jit_compile!r}"

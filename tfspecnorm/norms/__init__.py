@@ -35,7 +35,7 @@ def get(identifier: Any) -> Any:
     Args:
         identifier: Name such as `"matrix"`, dict made by
             `keras.saving.serialize_keras_object`, or an object with `state_shapes`,
-            `warm_up` and `__call__` like those of `tfspecnorm.norms.Matrix`.
+            `warm_up`, `traced_warm_up` and `__call__` like those of `tfspecnorm.norms.Matrix`.
 
     Returns:
         The norm object.
@@ -52,7 +52,8 @@ def get(identifier: Any) -> Any:
         return _NAMED[identifier]()
     if isinstance(identifier, dict) and "class_name" in identifier:
         identifier = keras.saving.deserialize_keras_object(identifier)
-    if callable(identifier) and hasattr(identifier, "state_shapes"):
+    is_object = callable(identifier) and not isinstance(identifier, type)
+    if is_object and hasattr(identifier, "state_shapes"):
         return identifier
     known = ", ".join(f'"{name}"' for name in sorted(_NAMED))
     raise ValueError(

@@ -33,7 +33,7 @@ def leading_singular_vectors(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray
         left, values, right = left[..., :, 0], values[..., 0], right[..., 0, :]
     else:
         stack = scaled.reshape((-1,) + matrix.shape[-2:])
-        found = [lanczos(block.__matmul__, block.T.__matmul__, block.shape[1]) for block in stack]
+        found = [_lanczos_of(block) for block in stack]
         left, values, right = (
             np.stack(parts).reshape(matrix.shape[:-2] + np.shape(parts[0]))
             for parts in zip(*found, strict=True)
@@ -49,10 +49,21 @@ def leading_singular_vectors(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray
     )
 
 
+def _lanczos_of(matrix: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    # In the matrix' own precision: a product of mixed precision copies the whole matrix.
+    def apply(vector: np.ndarray) -> np.ndarray:
+        return (matrix @ vector.astype(matrix.dtype)).astype("float64")
+
+    def adjoint(vector: np.ndarray) -> np.ndarray:
+        return (vector.astype(matrix.dtype) @ matrix).astype("float64")
+
+    return lanczos(apply, adjoint, matrix.shape)
+
+
 def lanczos(
     apply: Callable[[np.ndarray], np.ndarray],
     adjoint: Callable[[np.ndarray], np.ndarray],
-    size: int,
+    shape: tuple[int, int],
 ) -> tuple[np.ndarray, float, np.ndarray]:
     """Leading singular triple by Golub-Kahan bidiagonalization, fully reorthogonalized.
 
@@ -61,37 +72,31 @@ def lanczos(
     maps give equal vectors.
 
     Args:
-        apply: Function from a vector of length `size` to the map's output, flat.
+        apply: Function from an input to the map's output, both flat.
         adjoint: Function from an output to an input, both flat.
-        size: Length of an input vector.
+        shape: Lengths of an output and of an input.
 
     Returns:
         Tuple of the left (output) vector, the singular value, and the right (input) vector.
     """
-    start = np.random.default_rng(0).standard_normal(size)
-    right = [start / np.linalg.norm(start)]
-    residual = apply(right[0])
-    alphas, betas = [np.linalg.norm(residual)], []
-    left = [_unit(residual, alphas[0])]
-    for step in range(1, min(_LANCZOS_STEPS, size)):
-        residual = adjoint(left[-1]) - alphas[-1] * right[-1]
-        residual -= np.stack(right, axis=1) @ (np.stack(right) @ residual)
+    steps = min(_LANCZOS_STEPS, *shape)
+    left, right = np.zeros((steps, shape[0])), np.zeros((steps, shape[1]))
+    bidiagonal = np.zeros((steps, steps))
+    start = np.random.default_rng(0).standard_normal(shape[1])
+    right[0] = start / np.linalg.norm(start)
+    for step in range(steps):
+        image = apply(right[step])
+        image -= (left[:step] @ image) @ left[:step]
+        alpha = np.linalg.norm(image)
+        bidiagonal[step, step] = alpha
+        left[step] = image / alpha if alpha > 0 else image
+        used = slice(0, step + 1)
+        inner_left, values, inner_right = np.linalg.svd(bidiagonal[used, used])
+        residual = adjoint(left[step])
+        residual -= (right[used] @ residual) @ right[used]
         beta = np.linalg.norm(residual)
-        bidiagonal = np.diag(alphas) + np.diag(betas, 1)
-        inner_left, values, inner_right = np.linalg.svd(bidiagonal)
-        if beta * abs(inner_left[-1, 0]) <= _TOLERANCE * values[0] or step > len(left[0]):
+        if beta * abs(inner_left[-1, 0]) <= _TOLERANCE * values[0] or step + 1 == steps:
             break
-        right.append(residual / beta)
-        residual = apply(right[-1]) - beta * left[-1]
-        residual -= np.stack(left, axis=1) @ (np.stack(left) @ residual)
-        alpha = np.linalg.norm(residual)
-        left.append(_unit(residual, alpha))
-        alphas.append(alpha)
-        betas.append(beta)
-    inner_left, values, inner_right = np.linalg.svd(np.diag(alphas) + np.diag(betas, 1))
-    vector = np.stack(right, axis=1) @ inner_right[0]
-    return np.stack(left, axis=1) @ inner_left[:, 0], values[0], vector
-
-
-def _unit(vector: np.ndarray, length: float) -> np.ndarray:
-    return vector / length if length > 0 else vector
+        right[step + 1] = residual / beta
+        bidiagonal[step, step + 1] = beta
+    return inner_left[:, 0] @ left[used], values[0], inner_right[0] @ right[used]

@@ -14,6 +14,7 @@ from tfspecnorm.norms.measurement import Measurement
 
 # Below this a norm counts as zero: the smallest normal float32 number.
 TINY = float(np.finfo("float32").tiny)
+_HUGE = float(np.finfo("float32").max)
 _TRACE = 1e-12
 _TRACED_WARM_UP_STEPS = 30
 
@@ -147,4 +148,6 @@ def _normalized(vector: Any, fallback: Any) -> Any:
     """
     largest = ops.max(ops.abs(vector), axis=-1, keepdims=True)
     scaled = vector / (largest + TINY) + _TRACE * fallback
-    return scaled * ops.rsqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
+    unit = scaled * ops.rsqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
+    # A kernel that is not finite must not leave its mark in the vectors.
+    return ops.where(largest < _HUGE, unit, fallback)
