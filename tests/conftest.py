@@ -4,8 +4,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _same_start():
-    """Every test starts from the same random state and names, and leaves no policy behind."""
-    keras.utils.clear_session()
+    """Every test starts from the same random state and leaves no policy behind."""
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
