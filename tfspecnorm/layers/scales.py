@@ -142,6 +142,7 @@ def get(identifier: Any) -> Scale:
 
 
 def check_positive(name: str, value: Any, alternative: str = "") -> float:
+    """The value as a float, or a `ValueError` that names the argument."""
     if not _is_number(value) or value <= 0:
         raise ValueError(
             f"Argument `{name}` must be a positive finite number{alternative}. "
