@@ -19,7 +19,7 @@ NEEDS_NEWER_KERAS = \
 	tests/layers/test_conformance.py::test_litert_file_of_the_folded_model \
 	tests/layers/test_saving.py::test_golden_file_still_loads
 
-.PHONY: help demo test test-all test-backends test-jax test-torch test-lowest lint clean
+.PHONY: help demo test test-all test-backends test-jax test-torch test-lowest docs lint clean
 .NOTPARALLEL:
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make test-backends  the tests of the layers on JAX and on PyTorch"
 	@echo "make test-lowest    the same tests with the oldest Keras and TensorFlow admitted"
 	@echo "make test-all       all of the above, and the slow ones"
+	@echo "make docs           the pages of docs/ as HTML in build/docs"
 	@echo "make lint           ruff: rules and formatting"
 	@echo "make clean          remove everything that make has made"
 
@@ -85,11 +86,17 @@ test-lowest: .venv-lowest/installed-test
 test-all: test test-backends test-lowest
 	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m slow
 
+.venv-docs/installed-docs: setup.cfg pyproject.toml $(tested)
+	$(call install,.venv-docs,docs,$(tested))
+
+docs: .venv-docs/installed-docs
+	.venv-docs/bin/mkdocs build -q --strict
+
 lint: .venv/installed-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-jax .venv-torch .venv-lowest .venv*.installing build dist *.egg-info
+	rm -rf .venv .venv-jax .venv-torch .venv-lowest .venv-docs .venv*.installing build dist *.egg-info
 	rm -rf .pytest_cache .ruff_cache savedmodels/demo output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

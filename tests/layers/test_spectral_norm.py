@@ -313,3 +313,20 @@ def test_jit_compile_computes_the_same():
             outputs = layer(inputs, training=True)
         results.append(tools.array(outputs))
     np.testing.assert_allclose(*results, atol=1e-6)
+
+
+@pytest.mark.skipif(tools.BACKEND != "jax", reason="transformations of JAX")
+def test_forward_mode_and_checkpoints_on_jax():
+    import jax
+
+    layer = dense()
+    kernel = layer.layer.kernel
+    inputs = tools.random(3, 6)
+
+    def loss(value):
+        with keras.StatelessScope([(kernel, value)]):
+            return ops.sum(ops.sin(layer(inputs)))
+
+    expected = jax.grad(loss)(kernel.value)
+    np.testing.assert_allclose(jax.jacfwd(loss)(kernel.value), expected, atol=1e-5)
+    np.testing.assert_allclose(jax.grad(jax.checkpoint(loss))(kernel.value), expected, atol=1e-5)

@@ -15,7 +15,7 @@ from tfspecnorm.norms.matrix import TINY
 # halves the number of them. σ enters as an argument without a gradient: the first derivative
 # is complete as it stands, and the second one reaches σ through the arguments. XLA fuses what
 # automatic differentiation makes of the quotient to the same, so JAX keeps it, and with it
-# forward-mode derivatives and rematerialization, which a custom gradient would break.
+# forward-mode derivatives and `jax.checkpoint`, which a custom gradient would break.
 
 
 def quotient(
