@@ -353,9 +353,10 @@ def test_functional_subclass_with_a_call_of_its_own():
         def call(self, inputs, training=None, mask=None):
             return 2 * super().call(inputs)
 
-    model = Doubled(3)
-    with pytest.raises(ValueError, match="a Functional model without a `call` of its own"):
-        tfspecnorm.wrap(model, SpectralNorm)
+    inputs = keras.Input((4,))
+    for model in (Doubled(3), keras.Model(inputs, Doubled(3)(inputs))):
+        with pytest.raises(ValueError, match="a Functional model without a `call` of its own"):
+            tfspecnorm.wrap(model, SpectralNorm)
 
 
 def test_recurrent_holders_are_left_alone():

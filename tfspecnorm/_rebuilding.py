@@ -47,10 +47,7 @@ def rebuild(
         new_model = _from_edited_config(model, replace, chosen)
         return new_model, [(model, new_model)]
     with _uncompiled(model):
-        new_model = _clone_graph(model, clone)
-    if type(new_model).call is not type(model).call:
-        raise _not_rebuilt(model)
-    return new_model, pairs
+        return _clone_graph(model, clone), pairs
 
 
 def is_graph(layer: Any) -> bool:
@@ -73,7 +70,11 @@ def _clone_graph(model: keras.Model, clone: Callable[[Any], Any]) -> keras.Model
         lambda tensor: keras.layers.InputLayer.from_config(layers[id(tensor)].get_config()).output,
         model.input,
     )
-    return keras.models.clone_model(model, input_tensors=inputs, clone_function=clone)
+    new_model = keras.models.clone_model(model, input_tensors=inputs, clone_function=clone)
+    if type(new_model).call is not type(model).call:
+        # Keras rebuilds a subclass with a constructor of its own as a plain Functional model.
+        raise _not_rebuilt(model)
+    return new_model
 
 
 @contextlib.contextmanager

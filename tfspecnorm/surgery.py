@@ -91,7 +91,7 @@ def wrap(
         kernels.check_registered(layer)
         plain = from_config(layer)
         new = wrapper(plain)
-        exchanged.add(layer.name)
+        exchanged.add(id(layer))
         if new is plain:
             return new
         if not isinstance(new, Reparameterization):
@@ -105,7 +105,7 @@ def wrap(
         return new
 
     new_model, pairs = rebuild(model, replace, {id(layer) for layer in layers})
-    missed = sorted({layer.name for layer in layers} - exchanged)
+    missed = sorted(layer.name for layer in layers if id(layer) not in exchanged)
     if missed:
         raise ValueError(
             "Argument `where` must choose layers that can be exchanged: those that a layer or a "
