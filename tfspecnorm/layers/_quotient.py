@@ -1,5 +1,6 @@
 """W̄ = s·W/σ(W), its bounded form, and their gradient."""
 
+import itertools
 from typing import Any
 
 import keras
@@ -10,7 +11,8 @@ from tfspecnorm.norms.matrix import TINY
 
 # Note [Closed form]
 # With d = σ, or max(σ/c, 1), and G = ∂L/∂W̄ the gradient of W̄ = W/d is
-#     (G − ⟨G, W̄⟩·d′·∂σ/∂W) / d,   ∂σ/∂W = v uᵀ with constant u, v.
+#     (G − ⟨G, W̄⟩·d′·∂σ/∂W) / d,   ∂σ/∂W = v uᵀ with constant u, v,
+# or a sum of such products, as the norm says.
 # On TensorFlow and PyTorch every operation has a price of its own, and writing this out
 # halves the number of them. σ enters as an argument without a gradient: the first derivative
 # is complete as it stands, and the second one reaches σ through the arguments. XLA fuses what
@@ -21,7 +23,6 @@ from tfspecnorm.norms.matrix import TINY
 def quotient(
     kernel: Any,
     measurement: Measurement,
-    linear_map: LinearMap,
     scale: Any = 1.0,
     bound: float | None = None,
 ) -> Any:
@@ -32,7 +33,6 @@ def quotient(
     Args:
         kernel: Tensor of at least 32 bits.
         measurement: Norm of this kernel, with its gradient's direction.
-        linear_map: `LinearMap` of the kernel.
         scale: Number or scalar tensor s.
         bound: Positive number c, or `None`.
 
@@ -46,31 +46,33 @@ def quotient(
     active = ops.logical_not(ops.stop_gradient(sigma) <= (TINY if bound is None else bound))
     slope = 1.0 if bound is None else 1.0 / bound
     denominator = ops.where(active, slope * sigma, 1.0)
-    left, right = measurement.direction
-    left = slope * ops.cast(active, left.dtype) * left
-    result = _closed_form(linear_map)(kernel, denominator, left, right)
+    weight = slope * ops.cast(active, denominator.dtype)
+    maps = tuple(part.linear_map for part in measurement.direction)
+    factors = [(weight * part.left, part.right) for part in measurement.direction]
+    result = _closed_form(maps)(kernel, denominator, *itertools.chain(*factors))
     return result if isinstance(scale, float) and scale == 1.0 else scale * result
 
 
-def _closed_form(linear_map: LinearMap) -> Any:
+def _closed_form(maps: tuple[LinearMap, ...]) -> Any:
     """W/d as a function of W, d and the factors of ∂d/∂W, see Note [Closed form]."""
 
     @ops.custom_gradient
-    def divide(kernel: Any, denominator: Any, left: Any, right: Any) -> Any:
+    def divide(kernel: Any, denominator: Any, *factors: Any) -> Any:
         effective = kernel / denominator
 
         def gradient(*given: Any, upstream: Any = None) -> tuple[Any, ...]:
             # PyTorch passes the arguments and names the gradient; TensorFlow passes it alone.
             if upstream is None:
-                (upstream,), arguments = given, (kernel, denominator, left, right)
-                result = effective
+                (upstream,), divisor, sides, result = given, denominator, factors, effective
             else:
-                arguments = given
-                result = arguments[0] / arguments[1]
-            _, divisor, rows, columns = arguments
+                raw, divisor, *sides = given
+                result = raw / divisor
             inner = ops.sum(upstream * result)
-            outer = ops.expand_dims(inner * rows, -1) * ops.expand_dims(columns, -2)
-            return (upstream - linear_map.kernel(outer)) / divisor, None, None, None
+            numerator = upstream
+            for linear_map, left, right in zip(maps, sides[::2], sides[1::2], strict=True):
+                outer = ops.expand_dims(inner * left, -1) * ops.expand_dims(right, -2)
+                numerator = numerator - linear_map.kernel(outer)
+            return (numerator / divisor, *(None for _ in range(1 + len(sides))))
 
         return effective, gradient
 

@@ -144,7 +144,7 @@ class SpectralNorm(Reparameterization):
                 variable.assign(measured.state[name])
         variable = self._scale_variables.get(kernel.name)
         scale = self.scale(None if variable is None else variable.value)
-        return quotient(value, measured, kernel.linear_map, scale, self.bound)
+        return quotient(value, measured, scale, self.bound)
 
     def sigma(self) -> dict[str, Any]:
         """The norm of each raw kernel, measured with the stored vectors.

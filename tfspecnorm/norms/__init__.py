@@ -4,13 +4,23 @@ from typing import Any
 
 import keras
 
+from tfspecnorm.norms.bidirectional import Bidirectional
 from tfspecnorm.norms.linear_map import LinearMap, Window
 from tfspecnorm.norms.matrix import Matrix
-from tfspecnorm.norms.measurement import Measurement
+from tfspecnorm.norms.measurement import Measurement, OuterProduct
 
-__all__ = ["LinearMap", "Matrix", "Measurement", "Window", "default_norm", "get"]
+__all__ = [
+    "Bidirectional",
+    "LinearMap",
+    "Matrix",
+    "Measurement",
+    "OuterProduct",
+    "Window",
+    "default_norm",
+    "get",
+]
 
-_NAMED = {"matrix": Matrix}
+_NAMED = {"bidirectional": Bidirectional, "matrix": Matrix}
 _DEFAULTS = {
     "dense": Matrix,
     "convolution": Matrix,

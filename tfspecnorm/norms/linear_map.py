@@ -20,7 +20,7 @@ class Window:
 
     Args:
         strides: Tuple of integers, one for each spatial axis.
-        padding: `"valid"`, `"same"` or `"causal"`.
+        padding: `"valid"`, `"same"` or `"causal"`; `"circular"` in a description of one's own.
         dilation_rate: Tuple of integers, one for each spatial axis.
         data_format: `"channels_first"` or `"channels_last"`.
         input_size: Tuple of the spatial sizes in pixels that the layer was built for;
@@ -89,6 +89,35 @@ class LinearMap:
         blocks = math.prod(self._view[axis] for axis in self.block_axes)
         inputs = math.prod(self._view) // max(outputs * blocks, 1)
         return (blocks, inputs, outputs) if self.block_axes else (inputs, outputs)
+
+    @property
+    def tap_axes(self) -> tuple[int, ...]:
+        """Axes of the view that count the taps of a convolution: all but its last two."""
+        if self.kind in (CONVOLUTION, TRANSPOSED_CONVOLUTION, DEPTHWISE_CONVOLUTION):
+            return tuple(range(len(self.kernel_shape) - 2))
+        return ()
+
+    @property
+    def taps(self) -> int:
+        """How many taps the kernel has; 1 for what is no convolution."""
+        return math.prod(self._view[axis] for axis in self.tap_axes)
+
+    @property
+    def fans(self) -> tuple[int, int]:
+        """How many channels an output channel sees, and how many see an input channel."""
+        *_, inputs, outputs = self.matrix_shape
+        return inputs // max(self.taps, 1), outputs
+
+    @property
+    def adjoint(self) -> "LinearMap":
+        """The map of the same kernel from outputs to inputs; rows still count the taps."""
+        picked = self.block_axes + self.output_axes + self.tap_axes
+        swapped = {CONVOLUTION: TRANSPOSED_CONVOLUTION, TRANSPOSED_CONVOLUTION: CONVOLUTION}
+        return dataclasses.replace(
+            self,
+            kind=swapped.get(self.kind, self.kind),
+            output_axes=tuple(axis for axis in range(len(self._view)) if axis not in picked),
+        )
 
     def matrix(self, kernel: Any, library: ModuleType = ops) -> Any:
         """The matrix view of a kernel: a tensor, or an array with `library=numpy`."""

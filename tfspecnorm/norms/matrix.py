@@ -10,7 +10,7 @@ from tfspecnorm._configurable import Configurable
 from tfspecnorm.norms._compiled import compiled
 from tfspecnorm.norms._leading_vectors import leading_singular_vectors
 from tfspecnorm.norms.linear_map import LinearMap
-from tfspecnorm.norms.measurement import Measurement
+from tfspecnorm.norms.measurement import Measurement, OuterProduct
 
 # Below this a norm counts as zero: the smallest normal float32 number.
 TINY = float(np.finfo("float32").tiny)
@@ -105,8 +105,9 @@ class Matrix(Configurable):
         Returns:
             `Measurement` with the scalar σ.
         """
-        matrix = linear_map.matrix(kernel)
-        vector_u, vector_v = state["vector_u"], state["vector_v"]
+        matrix = linear_map.matrix(ops.convert_to_tensor(kernel))
+        vector_u = ops.convert_to_tensor(state["vector_u"])
+        vector_v = ops.convert_to_tensor(state["vector_v"])
         if power_iterations:
             step = compiled(iterate) if jit_compile else iterate
             vector_u, vector_v = step(
@@ -121,7 +122,11 @@ class Matrix(Configurable):
             blocks, sigma = sigma, ops.max(sigma)
             leading = ops.cast(ops.equal(blocks, sigma), blocks.dtype)
             left = vector_v * ops.stop_gradient(leading / ops.sum(leading))[:, None]
-        return Measurement(sigma, {"vector_u": vector_u, "vector_v": vector_v}, (left, vector_u))
+        return Measurement(
+            sigma,
+            {"vector_u": vector_u, "vector_v": vector_v},
+            (OuterProduct(linear_map, left, vector_u),),
+        )
 
 
 def iterate(matrix: Any, vector_u: Any, vector_v: Any, power_iterations: int) -> tuple[Any, Any]:

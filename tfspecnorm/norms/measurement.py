@@ -2,6 +2,22 @@
 
 from typing import Any, NamedTuple
 
+from tfspecnorm.norms.linear_map import LinearMap
+
+
+class OuterProduct(NamedTuple):
+    """A matrix of rank one in the matrix view of a kernel.
+
+    Args:
+        linear_map: `LinearMap` in whose matrix view the product stands.
+        left: Tensor of shape `(..., inputs)`.
+        right: Tensor of shape `(..., outputs)`.
+    """
+
+    linear_map: LinearMap
+    left: Any
+    right: Any
+
 
 class Measurement(NamedTuple):
     """A norm, the state to measure with next time, and the norm's gradient where it is known.
@@ -9,11 +25,10 @@ class Measurement(NamedTuple):
     Args:
         sigma: Scalar tensor, differentiable in the kernel.
         state: Dict from name to tensor, constants for the gradient.
-        direction: Pair of tensors `(left, right)` of shapes `(..., inputs)` and
-            `(..., outputs)` whose outer product, in the matrix view of the kernel, is
-            ∂σ/∂W; `None` if only automatic differentiation knows it.
+        direction: Tuple of `OuterProduct`s whose sum is ∂σ/∂W; `None` if only automatic
+            differentiation knows it.
     """
 
     sigma: Any
     state: dict[str, Any]
-    direction: tuple[Any, Any] | None = None
+    direction: tuple[OuterProduct, ...] | None = None
