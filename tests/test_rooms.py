@@ -17,7 +17,7 @@ MAY_KNOW = {
     "norms": {"_configurable"},
     "kernels": {"norms"},
     "layers": {"_configurable", "kernels", "norms"},
-    "_rebuilding": {"layers"},
+    "_rebuilding": {"kernels", "layers"},
     "surgery": {"_rebuilding", "kernels", "layers"},
     "models": {"layers"},
 }

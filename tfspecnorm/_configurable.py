@@ -15,6 +15,9 @@ class Configurable:
         """The object with these constructor's arguments."""
         return cls(**config)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_config, (self.get_config(),)
+
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.get_config() == other.get_config()
 

@@ -1,6 +1,5 @@
 """Rebuilds a model with some of its layers exchanged."""
 
-import collections
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfspecnorm.kernels.holders import is_graph, layers_in
 from tfspecnorm.layers._reparameterization import Reparameterization
 
 # Note [Rebuilding]
@@ -48,13 +48,6 @@ def rebuild(
         return new_model, [(model, new_model)]
     with _uncompiled(model):
         return _clone_graph(model, clone), pairs
-
-
-def is_graph(layer: Any) -> bool:
-    """Whether a layer is a Sequential or Functional model."""
-    return isinstance(layer, keras.Sequential) or (
-        isinstance(layer, keras.Model) and hasattr(layer, "operations")
-    )
 
 
 def _clone_graph(model: keras.Model, clone: Callable[[Any], Any]) -> keras.Model:
@@ -178,23 +171,3 @@ def carry_over(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
 def wrappers_in(layer: keras.layers.Layer) -> list[Reparameterization]:
     """The wrappers among the layers of `layers_in`."""
     return [part for part in layers_in(layer) if isinstance(part, Reparameterization)]
-
-
-def layers_in(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The layer and all layers that it holds, each once, outer ones first.
-
-    Keras lists the layers of a model but not those of a layer; its attributes tell.
-    """
-    found, seen, waiting = [], set(), collections.deque([layer])
-    while waiting:
-        value = waiting.popleft()
-        is_layer = isinstance(value, keras.layers.Layer)
-        if not (is_layer or isinstance(value, (list, tuple, dict))) or id(value) in seen:
-            continue
-        seen.add(id(value))
-        if is_layer:
-            found.append(value)
-            value = vars(value)
-        parts = value.values() if isinstance(value, dict) else value
-        waiting.extendleft(reversed(list(parts)))
-    return found

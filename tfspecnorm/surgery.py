@@ -185,7 +185,7 @@ def fold(
             layer.layer.name,
             type(layer.layer).__name__,
             type(layer).__name__,
-            tuple(kernel.name for kernel in kernels.kernels_of(layer.layer)),
+            tuple(kernel.name for kernel in layer.kernels),
         )
         for layer in wrappers
     ]
@@ -268,24 +268,22 @@ def _entered(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 def _plain(wrapper: Reparameterization) -> keras.layers.Layer:
     """The inner layer anew, with what the wrapper decides for it."""
-    config = wrapper.layer.get_config()
-    if wrapper.compute_dtype != wrapper.layer.compute_dtype:
-        config["dtype"] = wrapper.dtype_policy
-    plain = type(wrapper.layer).from_config(config)
+    plain = type(wrapper.layer).from_config(wrapper.folded_config())
     plain.trainable = plain.trainable and wrapper.trainable
     return plain
 
 
 def _folded_weights(layer: keras.layers.Layer) -> list[Any]:
-    """Weights of a layer as they are once every wrapper in it is folded."""
-    state, effective = set(), {}
+    """Weights of a layer as they are once every wrapper in it is folded.
+
+    The weights of a wrapper are neighbours, and its layer's come last.
+    """
+    owners, folded = {}, {}
     for wrapper in wrappers_in(layer):
-        state |= {id(variable) for variable in wrapper.state}
-        folded = wrapper.effective_kernels()
-        for kernel in kernels.kernels_of(wrapper.layer):
-            effective[id(kernel.variable)] = folded[kernel.name]
-    return [
-        effective.get(id(variable), variable)
-        for variable in layer.weights
-        if id(variable) not in state
-    ]
+        folded[id(wrapper)] = wrapper.folded_weights()
+        owners |= {id(variable): wrapper for variable in wrapper.weights}
+    weights = []
+    for variable in layer.weights:
+        owner = owners.get(id(variable))
+        weights += [variable] if owner is None else folded.pop(id(owner), [])
+    return weights

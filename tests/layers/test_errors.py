@@ -55,6 +55,12 @@ def test_no_layer(layer):
         SpectralNorm(layer)
 
 
+def test_wrapper_inside_a_held_layer():
+    held = keras.Sequential([SpectralNorm(layers.Dense(4, name="inner"), name="normalized")])
+    with pytest.raises(ValueError, match="hold a wrapper.*SpectralNorm named 'normalized'"):
+        SpectralNorm(held)
+
+
 @pytest.mark.parametrize("make", [layers.Flatten, layers.BatchNormalization, keras.Sequential])
 def test_layer_without_kernels(make):
     with pytest.raises(ValueError, match=r"known kernels: .*Dense.*kernels\.register.*Received"):
@@ -62,7 +68,7 @@ def test_layer_without_kernels(make):
 
 
 def test_wrapper_in_a_wrapper():
-    with pytest.raises(ValueError, match="must not be a wrapper.*SpectralNorm named"):
+    with pytest.raises(ValueError, match="must not be or hold a wrapper.*SpectralNorm named"):
         SpectralNorm(SpectralNorm(layers.Dense(4)))
 
 

@@ -1,22 +1,29 @@
 """Which variables of which Keras layer are linear maps, and how to register a layer."""
 
-from tfspecnorm.kernels import convolutions, dense
+from tfspecnorm.kernels import attention, convolutions, dense, holders, recurrent
 from tfspecnorm.kernels.registry import (
     Kernel,
     check_registered,
+    held_by,
     is_registered,
     kernels_of,
     register,
+    register_holder,
     registered,
 )
 
 __all__ = [
     "Kernel",
+    "attention",
     "check_registered",
     "convolutions",
     "dense",
+    "held_by",
+    "holders",
     "is_registered",
     "kernels_of",
+    "recurrent",
     "register",
+    "register_holder",
     "registered",
 ]

@@ -16,7 +16,7 @@ from tfspecnorm.norms.linear_map import (
 _Layer = keras.layers.Layer
 
 
-def _window(layer: Any) -> Window:
+def window_of(layer: Any) -> Window:
     """The layer's own geometry; its input size is known if it was built for a fixed one."""
     rank = layer.rank
     shape = (layer.get_build_config() or {}).get("input_shape")
@@ -54,7 +54,7 @@ def _convolution(shape: tuple[int, ...], groups: int, window: Window | None) -> 
 @register(keras.layers.Conv2D)
 @register(keras.layers.Conv3D)
 def _describe_convolution(layer: _Layer) -> list[Kernel]:
-    linear_map = _convolution(_shape(layer.kernel), layer.groups, _window(layer))
+    linear_map = _convolution(_shape(layer.kernel), layer.groups, window_of(layer))
     return [Kernel("kernel", layer.kernel, linear_map)]
 
 
@@ -64,7 +64,9 @@ def _describe_convolution(layer: _Layer) -> list[Kernel]:
 def _describe_transposed_convolution(layer: _Layer) -> list[Kernel]:
     """Kernel `(taps, outputs, inputs)`: the axis before the last one counts outputs."""
     shape = _shape(layer.kernel)
-    linear_map = LinearMap(TRANSPOSED_CONVOLUTION, shape, (len(shape) - 2,), window=_window(layer))
+    linear_map = LinearMap(
+        TRANSPOSED_CONVOLUTION, shape, (len(shape) - 2,), window=window_of(layer)
+    )
     return [Kernel("kernel", layer.kernel, linear_map)]
 
 
@@ -77,7 +79,7 @@ def _depthwise(shape: tuple[int, ...], window: Window) -> LinearMap:
 @register(keras.layers.DepthwiseConv1D)
 @register(keras.layers.DepthwiseConv2D)
 def _describe_depthwise_convolution(layer: _Layer) -> list[Kernel]:
-    return [Kernel("kernel", layer.kernel, _depthwise(_shape(layer.kernel), _window(layer)))]
+    return [Kernel("kernel", layer.kernel, _depthwise(_shape(layer.kernel), window_of(layer)))]
 
 
 @register(keras.layers.SeparableConv1D)
@@ -85,6 +87,6 @@ def _describe_depthwise_convolution(layer: _Layer) -> list[Kernel]:
 def _describe_separable_convolution(layer: _Layer) -> list[Kernel]:
     depthwise, pointwise = layer.depthwise_kernel, layer.pointwise_kernel
     return [
-        Kernel("depthwise_kernel", depthwise, _depthwise(_shape(depthwise), _window(layer))),
+        Kernel("depthwise_kernel", depthwise, _depthwise(_shape(depthwise), window_of(layer))),
         Kernel("pointwise_kernel", pointwise, _convolution(_shape(pointwise), 1, None)),
     ]

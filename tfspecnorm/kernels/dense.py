@@ -1,29 +1,32 @@
-"""Kernels of Keras' dense, einsum, embedding, attention and recurrent layers."""
+"""Kernels of Keras' dense, einsum and embedding layers."""
 
-import dataclasses
 from typing import Any
 
 import keras
 
-from tfspecnorm.kernels.registry import Kernel, kernels_of, register
+from tfspecnorm.kernels.registry import Kernel, register
 from tfspecnorm.norms.linear_map import DENSE, EMBEDDING, LinearMap
 
 _Layer = keras.layers.Layer
 
 
-def _matrix(name: str, variable: keras.Variable, kind: str = DENSE) -> Kernel:
+def matrix_kernel(name: str, variable: keras.Variable, kind: str = DENSE) -> Kernel:
+    """A matrix from inputs to outputs."""
     shape = tuple(int(size) for size in variable.shape)
     return Kernel(name, variable, LinearMap(kind, shape, output_axes=(1,)))
 
 
 @register(keras.layers.Dense)
 def _describe_dense(layer: _Layer) -> list[Kernel]:
-    return [_matrix("kernel", layer.kernel)]
+    return [matrix_kernel("kernel", layer.kernel)]
 
 
 @register(keras.layers.Embedding)
 def _describe_embedding(layer: _Layer) -> list[Kernel]:
-    return [_matrix("embeddings", layer.embeddings, EMBEDDING)]
+    """Tied embeddings serve both ways; untied ones have a matrix back to the vocabulary."""
+    back = getattr(layer, "reverse_embeddings", None)
+    found = [matrix_kernel("embeddings", layer.embeddings, EMBEDDING)]
+    return found if back is None else [*found, matrix_kernel("reverse_embeddings", back)]
 
 
 @register(keras.layers.EinsumDense)
@@ -50,28 +53,3 @@ def _einsum_map(layer: Any) -> LinearMap:
             i for i, label in enumerate(labels) if label in inputs and label in output
         ),
     )
-
-
-@register(keras.layers.MultiHeadAttention)
-def _describe_attention(layer: _Layer) -> list[Kernel]:
-    parts = {
-        "query": layer.query_dense,
-        "key": layer.key_dense,
-        "value": layer.value_dense,
-        "output": layer.output_dense,
-    }
-    return [
-        dataclasses.replace(kernel, name=f"{name}_{kernel.name}")
-        for name, part in parts.items()
-        for kernel in kernels_of(part)
-    ]
-
-
-@register(keras.layers.SimpleRNN)
-@register(keras.layers.LSTM)
-@register(keras.layers.GRU)
-def _describe_recurrent_layer(layer: _Layer) -> list[Kernel]:
-    return [
-        _matrix("kernel", layer.cell.kernel),
-        _matrix("recurrent_kernel", layer.cell.recurrent_kernel),
-    ]

@@ -17,14 +17,41 @@ class Kernel:
         name: Name of the kernel within its layer, such as `"kernel"`.
         variable: The `keras.Variable`.
         linear_map: `LinearMap` that describes it.
+        gates: Names of the equal parts along the last axis that the gates of a recurrent layer
+            are; empty for other kernels.
+        part: Position of a single gate among `gates`, or `None` for the whole variable.
     """
 
     name: str
     variable: keras.Variable
     linear_map: LinearMap
+    gates: tuple[str, ...] = ()
+    part: int | None = None
+
+    def value_in(self, value: Any) -> Any:
+        """The kernel within the value of its variable."""
+        if self.part is None:
+            return value
+        size = self.linear_map.kernel_shape[-1]
+        return value[..., self.part * size : (self.part + 1) * size]
+
+    def per_gate(self) -> list["Kernel"]:
+        """One kernel for each gate, or the kernel itself if it has none."""
+        if not self.gates:
+            return [self]
+        *rest, last = self.linear_map.kernel_shape
+        linear_map = dataclasses.replace(
+            self.linear_map, kernel_shape=(*rest, last // len(self.gates))
+        )
+        return [
+            dataclasses.replace(self, name=f"{self.name}_{gate}", linear_map=linear_map, part=part)
+            for part, gate in enumerate(self.gates)
+        ]
 
 
 _REGISTRY: dict[type, Callable[[Any], list[Kernel]]] = {}
+_HOLDERS: dict[type, Callable[[Any], dict[str, Any]]] = {}
+_CELLS = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell)
 
 
 def register(
@@ -68,26 +95,77 @@ def register(
     return describe
 
 
+def register_holder(
+    layer_class: type, parts: Callable[[Any], dict[str, Any]] | None = None
+) -> Callable[..., Any]:
+    """Make known which layers a layer computes with: their kernels are its kernels.
+
+    Args:
+        layer_class: Subclass of `keras.layers.Layer` that holds other layers.
+        parts: Function from a layer to a dict from a prefix for the names of the kernels
+            (`""` for none) to the layer or cell that it holds. Without it, `register_holder`
+            is a decorator.
+
+    Returns:
+        `parts`.
+
+    Example:
+
+    >>> layer = keras.layers.Bidirectional(keras.layers.LSTM(4))
+    >>> layer.build((None, 3, 2))
+    >>> [kernel.name for kernel in kernels_of(layer)][:2]
+    ['forward_kernel', 'forward_recurrent_kernel']
+    """
+    if parts is None:
+        return lambda function: register_holder(layer_class, function)
+    _HOLDERS[layer_class] = parts
+    return parts
+
+
 def registered() -> list[str]:
-    """Sorted names of the layer classes whose kernels are known."""
-    return sorted({layer_class.__name__ for layer_class in _REGISTRY})
+    """Sorted names of the layer classes whose kernels are known, without Keras' cells."""
+    return sorted({known.__name__ for known in _REGISTRY if known not in _CELLS})
 
 
 def is_registered(layer: Any) -> bool:
-    """Whether the kernels of this layer are known, by its class or a base class."""
-    return _description(layer) is not None
+    """Whether the kernels of this layer, or of layers that it holds, are known."""
+    if _entry(_REGISTRY, layer) is not None:
+        return True
+    parts = _entry(_HOLDERS, layer)
+    return parts is not None and any(is_registered(part) for part in parts(layer).values())
+
+
+def held_by(layer: Any) -> list[Any]:
+    """The layers whose kernels are the layer's kernels: itself, or those that it holds."""
+    parts = None if _entry(_REGISTRY, layer) is not None else _entry(_HOLDERS, layer)
+    if parts is None:
+        return [layer]
+    return [inner for part in parts(layer).values() for inner in held_by(part)]
 
 
 def check_registered(layer: Any) -> None:
     """Raise a `ValueError` for a layer whose kernels are unknown or cannot be substituted."""
     name = type(layer).__name__
+    if "state_size" in dir(layer) and not isinstance(layer, keras.layers.RNN):
+        raise ValueError(
+            "Argument `layer` must not be a cell, which runs once in every time step: wrap the "
+            "layer that runs it, such as `keras.layers.RNN(cell)`. "
+            f"Received: layer={name} named '{layer.name}'"
+        )
     if not is_registered(layer):
         raise ValueError(
-            f"Argument `layer` must be a layer with known kernels: {', '.join(registered())}. "
+            f"Argument `layer` must be a layer with known kernels: {', '.join(registered())}, or "
+            f"one that holds such layers: {', '.join(sorted(c.__name__ for c in _HOLDERS))}. "
             "A layer of your own is made known by "
             "`tfspecnorm.kernels.register(YourLayer, describe)`, where `describe` returns the "
             f"list of its `Kernel`s. Received: layer={name} named '{layer.name}'"
         )
+    for part in held_by(layer):
+        _check_plain(part)
+
+
+def _check_plain(layer: Any) -> None:
+    name = type(layer).__name__
     if getattr(layer, "quantization_mode", None) is not None:
         raise ValueError(
             "Argument `layer` must not be quantized: fold first, then quantize the plain "
@@ -102,11 +180,12 @@ def check_registered(layer: Any) -> None:
         )
 
 
-def kernels_of(layer: Any) -> list[Kernel]:
+def kernels_of(layer: Any, per_gate: bool = False) -> list[Kernel]:
     """The kernels of a built layer, in a fixed order.
 
     Args:
         layer: Built Keras layer of a registered class.
+        per_gate: Whether each gate of a recurrent kernel is a kernel of its own.
 
     Returns:
         List of `Kernel`s.
@@ -128,7 +207,7 @@ def kernels_of(layer: Any) -> list[Kernel]:
             "Argument `layer` must be built before its kernels can be described. "
             f"Received: layer={type(layer).__name__} named '{layer.name}'"
         )
-    found = _description(layer)(layer)
+    found = _describe(layer)
     described = {id(kernel.variable) for kernel in found}
     for variable in layer.weights:
         if len(variable.shape) > 1 and variable.name != "bias" and id(variable) not in described:
@@ -138,8 +217,22 @@ def kernels_of(layer: Any) -> list[Kernel]:
                 f"Received: layer={type(layer).__name__} named '{layer.name}' with "
                 f"'{variable.name}' of shape {tuple(variable.shape)}"
             )
-    return found
+    return [part for kernel in found for part in kernel.per_gate()] if per_gate else found
 
 
-def _description(layer: Any) -> Callable[[Any], list[Kernel]] | None:
-    return next((_REGISTRY[base] for base in type(layer).__mro__ if base in _REGISTRY), None)
+def _describe(layer: Any) -> list[Kernel]:
+    """The kernels of a layer and of the layers that it holds, each variable once."""
+    describe = _entry(_REGISTRY, layer)
+    if describe is not None:
+        return describe(layer)
+    parts = _entry(_HOLDERS, layer)
+    found: dict[int, Kernel] = {}
+    for prefix, part in parts(layer).items() if parts is not None else ():
+        for kernel in _describe(part):
+            name = f"{prefix}_{kernel.name}" if prefix else kernel.name
+            found.setdefault(id(kernel.variable), dataclasses.replace(kernel, name=name))
+    return list(found.values())
+
+
+def _entry(table: dict[type, Any], layer: Any) -> Any:
+    return next((table[base] for base in type(layer).__mro__ if base in table), None)

@@ -1,14 +1,14 @@
 """The mechanism: a layer computes with kernels that are functions of its variables."""
 
-import functools
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops, tree
 
-from tfspecnorm import kernels
+from tfspecnorm.kernels import Kernel, check_registered, kernels_of
+from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.layers._precision import at_least_32_bits, read_master
 
 # Note [Substitution]
 # `layer.kernel = tensor` is impossible in Keras 3, and assigning to the variable would train
@@ -17,10 +17,6 @@ from tfspecnorm import kernels
 # must hold all variables of the layer: the scope hides the scope around it, which in a JAX
 # training step is where the other weights and their gradients live. What the layer did inside
 # (losses, updates of its state) is handed on afterwards.
-#
-# Note [Master weights]
-# In a mixed-precision model `variable.value` arrives rounded to half precision. A layer whose
-# dtype is float32 and that does not autocast reads what is stored.
 
 
 class Reparameterization(keras.layers.Wrapper):
@@ -34,28 +30,33 @@ class Reparameterization(keras.layers.Wrapper):
         **kwargs: `name`, `dtype`, `trainable`. The dtype policy defaults to the layer's.
     """
 
+    # Whether each gate of a recurrent kernel is a kernel of its own.
+    per_gate = False
+
     def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
         if not isinstance(layer, keras.layers.Layer):
             raise ValueError(
                 "Argument `layer` must be a Keras layer (an instance, not a class). "
                 f"Received: layer={layer!r}"
             )
-        if isinstance(layer, Reparameterization):
-            raise ValueError(
-                "Argument `layer` must not be a wrapper of its own kind: a kernel has one "
-                f"normalization. Received: layer={type(layer).__name__} named '{layer.name}'"
-            )
-        kernels.check_registered(layer)
+        for part in layers_in(layer):
+            if isinstance(part, Reparameterization):
+                raise ValueError(
+                    "Argument `layer` must not be or hold a wrapper of its own kind: a kernel has "
+                    f"one normalization. Received: layer={type(layer).__name__} named "
+                    f"'{layer.name}' with {type(part).__name__} named '{part.name}'"
+                )
+        check_registered(layer)
         if kwargs.get("dtype") is None:
             kwargs["dtype"] = layer.dtype_policy
         super().__init__(layer, autocast=False, **kwargs)
         self.supports_masking = layer.supports_masking
 
-    def create_state(self, kernel: kernels.Kernel) -> None:
+    def create_state(self, kernel: Kernel) -> None:
         """Add the variables that a kernel needs, by `self.add_weight`."""
         raise TypeError(f"{type(self).__name__} must define `create_state`.")
 
-    def reparameterize(self, kernel: kernels.Kernel, value: Any, training: bool) -> Any:
+    def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
         """The kernel that the layer computes with, from the raw one in at least 32 bits."""
         raise TypeError(f"{type(self).__name__} must define `reparameterize`.")
 
@@ -66,6 +67,11 @@ class Reparameterization(keras.layers.Wrapper):
     def restart(self) -> None:
         """Start all variables of the wrapper itself from the kernels as they are now."""
         raise TypeError(f"{type(self).__name__} must define `restart`.")
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """The kernels of the wrapped layer, which must be built."""
+        return kernels_of(self.layer, self.per_gate)
 
     @property
     def state(self) -> list[keras.Variable]:
@@ -92,7 +98,7 @@ class Reparameterization(keras.layers.Wrapper):
                 self.layer.build(**shapes)
             else:
                 self.layer.build(input_shape)
-        for kernel in kernels.kernels_of(self.layer):
+        for kernel in self.kernels:
             self.create_state(kernel)
 
     def get_build_config(self) -> dict[str, Any] | None:
@@ -104,8 +110,15 @@ class Reparameterization(keras.layers.Wrapper):
         self.build()
 
     def call(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        found = kernels.kernels_of(self.layer)
-        mapping = read_master(lambda: self._mapping(found, bool(training)))
+        values = read_master(lambda: self.substitutes(bool(training)))
+        return self._in_compute_dtype(self.call_with(values, inputs, *args, **kwargs))
+
+    def call_with(self, values: dict[int, Any], inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The wrapped layer's outputs with other values of its variables, by their `id`."""
+        mapping = [
+            (variable, values.get(id(variable), ops.convert_to_tensor(variable.value)))
+            for variable in self._read_by_layer()
+        ]
         with keras.StatelessScope(
             mapping, collect_losses=True, initialize_variables=False
         ) as scope:
@@ -116,7 +129,22 @@ class Reparameterization(keras.layers.Wrapper):
         for (variable, _), old, new in zip(mapping, before, after, strict=True):
             if new is not old:
                 variable.assign(new)
-        return self._in_compute_dtype(outputs)
+        return outputs
+
+    def substitutes(self, training: bool) -> dict[int, Any]:
+        """What the layer reads in place of its variables, by the `id` of the variable."""
+        values: dict[int, list[Any]] = {}
+        variables = {}
+        for kernel, value in self._effective(training):
+            variables[id(kernel.variable)] = kernel.variable
+            values.setdefault(id(kernel.variable), []).append(value)
+        return {
+            key: ops.cast(
+                parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1),
+                variables[key].dtype,
+            )
+            for key, parts in values.items()
+        }
 
     def effective_kernels(self) -> dict[str, Any]:
         """The kernels that the layer computes with in evaluation, by name.
@@ -129,9 +157,22 @@ class Reparameterization(keras.layers.Wrapper):
             ValueError: If the wrapper is not built.
         """
         self.check_built("effective_kernels")
-        found = kernels.kernels_of(self.layer)
-        values = read_master(lambda: self._effective(found, training=False))
-        return {kernel.name: value for kernel, value in zip(found, values, strict=True)}
+        found = read_master(lambda: self._effective(training=False))
+        return {kernel.name: ops.cast(value, kernel.variable.dtype) for kernel, value in found}
+
+    def folded_config(self) -> dict[str, Any]:
+        """Configuration of the plain layer that computes what this wrapper does."""
+        return self._folded_dtype(self.layer.get_config())
+
+    def _folded_dtype(self, config: dict[str, Any]) -> dict[str, Any]:
+        if self.compute_dtype != self.layer.compute_dtype:
+            config["dtype"] = self.dtype_policy
+        return config
+
+    def folded_weights(self) -> list[Any]:
+        """Weights of the plain layer that computes what this wrapper does in evaluation."""
+        values = read_master(lambda: self.substitutes(training=False))
+        return [values.get(id(variable), variable) for variable in self.layer.weights]
 
     def check_built(self, method: str) -> None:
         """Raise a `ValueError` that names the method if the wrapper is not built."""
@@ -141,33 +182,25 @@ class Reparameterization(keras.layers.Wrapper):
                 f"Received: unbuilt layer '{self.name}'"
             )
 
-    def _effective(self, found: list[kernels.Kernel], training: bool) -> list[Any]:
-        values = []
-        for kernel in found:
+    def _effective(self, training: bool) -> list[tuple[Kernel, Any]]:
+        found = []
+        for kernel in self.kernels:
             # A frozen kernel is in evaluation, whatever the model around it does.
             moving = training and self.trainable and kernel.variable.trainable
-            value = at_least_32_bits(kernel.variable.value)
-            value = self.reparameterize(kernel, value, moving)
-            values.append(ops.cast(value, kernel.variable.dtype))
-        return values
+            value = kernel.value_in(at_least_32_bits(kernel.variable.value))
+            found.append((kernel, self.reparameterize(kernel, value, moving)))
+        return found
 
-    def _mapping(
-        self, found: list[kernels.Kernel], training: bool
-    ) -> list[tuple[keras.Variable, Any]]:
-        values = self._effective(found, training)
-        substituted = {
-            id(kernel.variable): value for kernel, value in zip(found, values, strict=True)
-        }
-        # The states of a stateful recurrent layer are not among its variables.
+    def _read_by_layer(self) -> list[keras.Variable]:
+        """All variables of the layer; the states of a recurrent one are not among them."""
         states = [
             state
-            for state in tree.flatten(getattr(self.layer, "states", None))
+            for part in layers_in(self.layer)
+            if isinstance(part, keras.layers.RNN) and part.stateful
+            for state in tree.flatten(part.states)
             if isinstance(state, keras.Variable)
         ]
-        return [
-            (variable, substituted.get(id(variable), ops.convert_to_tensor(variable.value)))
-            for variable in [*self.layer.variables, *states]
-        ]
+        return [*self.layer.variables, *states]
 
     def _hand_on_losses(self, scope: keras.StatelessScope) -> None:
         """Losses of the wrapped layer count once: there if a scope collects them, else here."""
@@ -203,40 +236,6 @@ class Reparameterization(keras.layers.Wrapper):
             return ops.cast(tensor, self.compute_dtype)
 
         return tree.map_structure(cast, outputs)
-
-
-class _MasterScope(keras.layers.Layer):
-    """See Note [Master weights]."""
-
-    def __init__(self) -> None:
-        super().__init__(dtype="float32", autocast=False, name="master")
-
-    def call(self, inputs: Any, function: Callable[[], Any]) -> Any:
-        return function()
-
-
-def read_master(function: Callable[[], Any]) -> Any:
-    """Run a function in which `variable.value` is what is stored, see Note [Master weights]."""
-    return _master_scope()(None, function=function)
-
-
-@functools.cache
-def _master_scope() -> _MasterScope:
-    return _MasterScope()
-
-
-def at_least_32_bits(value: Any) -> Any:
-    """A tensor in float32, or in float64 if it was: the precision of norms and their state."""
-    value = ops.convert_to_tensor(value)
-    dtype = state_dtype(value.dtype)
-    return (
-        value if keras.backend.standardize_dtype(value.dtype) == dtype else ops.cast(value, dtype)
-    )
-
-
-def state_dtype(dtype: Any) -> str:
-    """The dtype of the state that belongs to a kernel of a dtype."""
-    return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"
 
 
 def _build_shapes(

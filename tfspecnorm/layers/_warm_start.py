@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from tfspecnorm.kernels import Kernel
-from tfspecnorm.layers._reparameterization import at_least_32_bits, read_master
+from tfspecnorm.layers._precision import at_least_32_bits, read_master
 from tfspecnorm.layers.scales import Scale
 
 
@@ -41,22 +41,27 @@ class WarmStart:
 
     def sigma(self) -> Any:
         """The norm of the kernel at the converged state."""
-        value = read_master(lambda: at_least_32_bits(self._kernel.variable.value))
+        value = self._value()
         state = {name: ops.cast(part, value.dtype) for name, part in self.state().items()}
         return self._norm(value, state, self._kernel.linear_map).sigma
 
     def state(self) -> dict[str, Any]:
         """Arrays where the kernel has a value, tensors where it is traced."""
         if self._concrete is None:
-            value = read_master(lambda: at_least_32_bits(self._kernel.variable.value))
-            array = _concrete(value)
+            value = self._value()
+            array = concrete(value)
             if array is None:
                 return self._norm.traced_warm_up(value, self._kernel.linear_map)
             self._concrete = self._norm.warm_up(array, self._kernel.linear_map)
         return self._concrete
 
+    def _value(self) -> Any:
+        return read_master(
+            lambda: self._kernel.value_in(at_least_32_bits(self._kernel.variable.value))
+        )
 
-def _concrete(value: Any) -> np.ndarray | None:
+
+def concrete(value: Any) -> np.ndarray | None:
     """The tensor as an array, or `None` while a function is traced."""
     try:
         return ops.convert_to_numpy(value)

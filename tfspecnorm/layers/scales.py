@@ -1,6 +1,9 @@
 """What a normalized kernel is multiplied by: a constant, or a variable of the wrapper."""
 
+import gc
 import math
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,6 +20,26 @@ class Scale(Configurable):
     """
 
     trainable = True
+    _owner: Callable[[], Any] | None = None
+
+    def claim(self, wrapper: Any) -> None:
+        """Take a trainable scale for one wrapper; a second one is a `ValueError`.
+
+        One variable for several layers would not come back from a configuration or a file.
+        """
+        owner = None if self._owner is None else self._owner()
+        if self.trainable and owner is not None and owner is not wrapper:
+            # A model that nobody holds any more may wait for its collection.
+            del owner
+            gc.collect()
+            owner = self._owner()
+        if self.trainable and owner is not None and owner is not wrapper:
+            raise ValueError(
+                "Argument `scale` must be an object of its own for each wrapper: one trainable "
+                "scale cannot be shared, because the wrappers are saved and rebuilt one by one. "
+                f"Received: scale={self!r}, which '{owner.name}' has already"
+            )
+        self._owner = weakref.ref(wrapper)
 
     def initial_value(self, sigma: Any) -> Any:
         """Start of the trainable variable, given the initial norm of the kernel."""

@@ -1,0 +1,25 @@
+"""Kernels of Keras' attention layers: the projections, which exist once the layer is built."""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.kernels.registry import Kernel, kernels_of, register
+
+_ORDER = ("query", "key", "value", "gate", "output")
+
+
+@register(keras.layers.MultiHeadAttention)
+@register(keras.layers.GroupQueryAttention)
+def _describe_attention(layer: Any) -> list[Kernel]:
+    parts = {
+        part.name: part for part in layers_in(layer) if isinstance(part, keras.layers.EinsumDense)
+    }
+    parts["output"] = parts.pop("attention_output")
+    return [
+        dataclasses.replace(kernel, name=f"{name}_{kernel.name}")
+        for name in sorted(parts, key=_ORDER.index)
+        for kernel in kernels_of(parts[name])
+    ]

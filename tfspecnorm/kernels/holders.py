@@ -1,0 +1,48 @@
+"""Layers that compute with the kernels of layers that they hold."""
+
+import collections
+from typing import Any
+
+import keras
+
+from tfspecnorm.kernels.registry import is_registered, register_holder
+
+
+@register_holder(keras.layers.TimeDistributed)
+def _repeated_by(layer: Any) -> dict[str, Any]:
+    return {"": layer.layer}
+
+
+@register_holder(keras.Model)
+def _layers_of(model: Any) -> dict[str, Any]:
+    """Of a Sequential or Functional model: what another model does with its layers is unknown."""
+    if not is_graph(model):
+        return {}
+    return {layer.name: layer for layer in model.layers if is_registered(layer)}
+
+
+def is_graph(layer: Any) -> bool:
+    """Whether a layer is a Sequential or Functional model."""
+    return isinstance(layer, keras.Sequential) or (
+        isinstance(layer, keras.Model) and hasattr(layer, "operations")
+    )
+
+
+def layers_in(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layer and all layers that it holds, each once, outer ones first.
+
+    Keras lists the layers of a model but not those of a layer; its attributes tell.
+    """
+    found, seen, waiting = [], set(), collections.deque([layer])
+    while waiting:
+        value = waiting.popleft()
+        is_layer = isinstance(value, keras.layers.Layer)
+        if not (is_layer or isinstance(value, (list, tuple, dict))) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if is_layer:
+            found.append(value)
+            value = vars(value)
+        parts = value.values() if isinstance(value, dict) else value
+        waiting.extendleft(reversed(list(parts)))
+    return found

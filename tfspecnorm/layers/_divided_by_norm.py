@@ -1,0 +1,230 @@
+"""The wrappers that divide kernels by a norm: what they share."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfspecnorm import norms
+from tfspecnorm.kernels import Kernel
+from tfspecnorm.layers import _warm_start, scales
+from tfspecnorm.layers._precision import at_least_32_bits, read_master, state_dtype
+from tfspecnorm.layers._quotient import quotient
+from tfspecnorm.layers._reparameterization import Reparameterization
+
+
+class DividedByNorm(Reparameterization):
+    """Base of the wrappers that compute with s·W/σ(W): owns the vectors and scales.
+
+    Args:
+        layer: Keras layer with known kernels.
+        power_iterations: Positive integer, iterations in each training call.
+        norm: `None`, a name, a norm object, or a dict from kernel name to one of these.
+        scale: Positive number, or one of `tfspecnorm.scales`.
+        bound: Positive number c for s·W/max(σ/c, 1), or `None`.
+        per_gate: Whether each gate of a recurrent kernel is a kernel of its own.
+        jit_compile: `True`, `False` or `"auto"`.
+        **kwargs: `name`, `dtype`, `trainable`.
+    """
+
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        power_iterations: int = 1,
+        norm: Any = None,
+        scale: Any = 1.0,
+        bound: float | None = None,
+        per_gate: bool = False,
+        jit_compile: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(layer, **kwargs)
+        _check_options(power_iterations, bound, jit_compile)
+        self.power_iterations = int(power_iterations)
+        self.norm = _resolved(norm)
+        self.scale = scales.get(scale)
+        self.bound = None if bound is None else float(bound)
+        self.per_gate = bool(per_gate)
+        self.jit_compile = jit_compile
+        self.scale.claim(self)
+        if bound is not None and isinstance(self.scale, scales.Learned):
+            raise ValueError(
+                "Argument `bound` must be `None` with `scale=Learned()`: a learned scale undoes "
+                f"the bound. Received: bound={bound!r}"
+            )
+        self._state = {}
+        self._scale_variables = {}
+
+    def build(self, input_shape: Any = None, **shapes: Any) -> None:
+        super().build(input_shape, **shapes)
+        if self.per_gate and not any(kernel.gates for kernel in self.kernels):
+            raise ValueError(
+                "Argument `per_gate` must be `False` for a layer without gates. Received: "
+                f"per_gate=True for {type(self.layer).__name__} named '{self.layer.name}'"
+            )
+        if isinstance(self.norm, dict):
+            names = {kernel.name for kernel in self.kernels}
+            unknown = sorted(set(self.norm) - names)
+            if unknown:
+                raise ValueError(
+                    f"Argument `norm` must have keys among the layer's kernels {sorted(names)}. "
+                    f"Received: norm with {unknown}"
+                )
+
+    def create_state(self, kernel: Kernel) -> None:
+        norm = self._norm(kernel)
+        start = _warm_start.WarmStart(norm, kernel)
+        several = len(self.kernels) > 1
+        prefix = f"{kernel.name}_" if several else ""
+        dtype = state_dtype(kernel.variable.dtype)
+        self._state[kernel.name] = {
+            name: self.add_weight(
+                name=prefix + name,
+                shape=shape,
+                initializer=start.initializer(name),
+                dtype=dtype,
+                trainable=False,
+                autocast=False,
+                aggregation="mean",
+            )
+            for name, shape in norm.state_shapes(kernel.linear_map).items()
+        }
+        if self.scale.trainable:
+            self._scale_variables[kernel.name] = self.add_weight(
+                name=prefix + "scale",
+                shape=(),
+                initializer=start.scale_initializer(self.scale),
+                dtype=dtype,
+                autocast=False,
+                trainable=kernel.variable.trainable,
+            )
+
+    def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
+        measured = self._measure(kernel, value, self.power_iterations if training else 0)
+        if training:
+            for name, variable in self._state[kernel.name].items():
+                variable.assign(measured.state[name])
+        variable = self._scale_variables.get(kernel.name)
+        scale = self.scale(None if variable is None else variable.value)
+        return quotient(value, measured, scale, self.bound)
+
+    def sigma(self) -> dict[str, Any]:
+        """The norm of each raw kernel, measured with the stored vectors.
+
+        Returns:
+            Dict from kernel name (`"kernel"`, ...) to a scalar tensor.
+
+        Raises:
+            ValueError: If the wrapper is not built.
+
+        Example:
+
+        >>> from tfspecnorm import layers
+        >>> inner = keras.layers.Dense(4, kernel_initializer="orthogonal")
+        >>> layer = layers.SpectralNorm(inner)
+        >>> layer.build((None, 4))
+        >>> round(float(layer.sigma()["kernel"]), 4)
+        1.0
+        """
+        self.check_built("sigma")
+        return read_master(
+            lambda: {
+                kernel.name: ops.stop_gradient(self._measure(kernel, _value(kernel)).sigma)
+                for kernel in self.kernels
+            }
+        )
+
+    def warm_up(self) -> None:
+        """Converge the vectors to the kernels as they are now.
+
+        Call it after kernels were loaded or assigned from elsewhere: vectors of other kernels
+        make σ too small. Trainable scales are not touched.
+
+        Raises:
+            ValueError: If the wrapper is not built.
+        """
+        self.check_built("warm_up")
+        for kernel in self.kernels:
+            self._restart_vectors(kernel)
+
+    def restart(self) -> None:
+        """Start vectors and trainable scales anew, as if the layer were built with its kernels.
+
+        Raises:
+            ValueError: If the wrapper is not built.
+        """
+        self.check_built("restart")
+        for kernel in self.kernels:
+            start = self._restart_vectors(kernel)
+            if self.scale.trainable:
+                initial = self.scale.initial_value(start.sigma())
+                self._scale_variables[kernel.name].assign(initial)
+
+    def get_config(self) -> dict[str, Any]:
+        norm = self.norm
+        if self.built:
+            norm = {kernel.name: self._norm(kernel) for kernel in self.kernels}
+        return {
+            **super().get_config(),
+            "power_iterations": self.power_iterations,
+            "norm": _serialized(norm),
+            "scale": keras.saving.serialize_keras_object(self.scale),
+            "bound": self.bound,
+            "per_gate": self.per_gate,
+            "jit_compile": self.jit_compile,
+        }
+
+    def _restart_vectors(self, kernel: Kernel) -> _warm_start.WarmStart:
+        start = _warm_start.WarmStart(self._norm(kernel), kernel)
+        for name, value in start.state().items():
+            self._state[kernel.name][name].assign(value)
+        return start
+
+    def _norm(self, kernel: Kernel) -> Any:
+        norm = self.norm.get(kernel.name) if isinstance(self.norm, dict) else self.norm
+        return norms.default_norm(kernel.linear_map) if norm is None else norm
+
+    def _measure(self, kernel: Kernel, value: Any, power_iterations: int = 0) -> norms.Measurement:
+        # A copy: an in-place update must not reach a gradient that still needs these values.
+        state = {
+            name: ops.stop_gradient(ops.copy(variable.value))
+            for name, variable in self._state[kernel.name].items()
+        }
+        norm = self._norm(kernel)
+        return norm(value, state, kernel.linear_map, power_iterations, self.jit_compile is True)
+
+
+def _value(kernel: Kernel) -> Any:
+    return kernel.value_in(at_least_32_bits(kernel.variable.value))
+
+
+def _check_options(power_iterations: Any, bound: Any, jit_compile: Any) -> None:
+    if (
+        isinstance(power_iterations, bool)
+        or not isinstance(power_iterations, (int, np.integer))
+        or power_iterations < 1
+    ):
+        raise ValueError(
+            "Argument `power_iterations` must be a positive integer. "
+            f"Received: power_iterations={power_iterations!r}"
+        )
+    if bound is not None:
+        scales.check_positive("bound", bound, " or `None`")
+    if not isinstance(jit_compile, bool) and jit_compile != "auto":
+        raise ValueError(
+            'Argument `jit_compile` must be `True`, `False` or `"auto"`. '
+            f"Received: jit_compile={jit_compile!r}"
+        )
+
+
+def _resolved(norm: Any) -> Any:
+    if isinstance(norm, dict) and "class_name" not in norm:
+        return {name: None if value is None else norms.get(value) for name, value in norm.items()}
+    return None if norm is None else norms.get(norm)
+
+
+def _serialized(norm: Any) -> Any:
+    if isinstance(norm, dict):
+        return {name: _serialized(value) for name, value in norm.items()}
+    return None if norm is None else keras.saving.serialize_keras_object(norm)

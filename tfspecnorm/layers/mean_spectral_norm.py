@@ -1,0 +1,228 @@
+"""Mean spectral normalization."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfspecnorm.kernels import biases
+from tfspecnorm.layers._divided_by_norm import DividedByNorm
+from tfspecnorm.layers._precision import at_least_32_bits, read_master, state_dtype
+from tfspecnorm.norms.matrix import TINY
+
+
+@keras.saving.register_keras_serializable(package="tfspecnorm")
+class MeanSpectralNorm(DividedByNorm):
+    """Spectral normalization, and a mean of zero in each output channel before the bias.
+
+        a = layer(x; W / σ(W)),   y = a − mean(a) + b
+
+    The mean is taken over the batch and all positions, for each output channel. The gradient
+    flows through it and through σ. Training keeps a running mean, with which evaluation
+    computes: there the layer is the plain one with kernel W/σ and bias b − running mean, and
+    `tfspecnorm.fold` makes it so. There is no multiplicative scale. The bias is the wrapped
+    layer's own, which would be lost to the mean otherwise; a layer without one gets one, as a
+    variable of the wrapper. The activation follows the wrapper. Trained variables: the kernel
+    and one bias per channel.
+
+    In a sequence with a mask, masked steps do not count in the mean. `trainable=False` means
+    evaluation, as for `keras.layers.BatchNormalization`.
+
+    Guarantee: in training the mean of each output channel is *exactly* its bias, and the mean's
+    subtraction, an orthogonal projection, enlarges nothing. In evaluation it is a constant
+    shift: the layer is as large as with `SpectralNorm`.
+
+    Args:
+        layer: Keras layer with one bias per output channel and no activation, built or not:
+            `Dense`, `EinsumDense`, `Conv1D`/`2D`/`3D`, their transposed, depthwise and separable
+            forms, or a `TimeDistributed` of one of these.
+        power_iterations: Positive integer, iterations in each training call. Defaults to 1.
+        momentum: Number in [0, 1): running mean ← momentum · running mean + (1 − momentum) ·
+            mean. Defaults to 0.9.
+        synchronized: Whether replicas of a TensorFlow strategy take one mean over the global
+            batch. By default each replica subtracts its own. The running mean is the same on all
+            of them either way. On JAX a batch that is spread over devices has one mean anyway;
+            on PyTorch `True` is not supported.
+        norm: As in `SpectralNorm`.
+        jit_compile: As in `SpectralNorm`.
+        **kwargs: `name`, `dtype`, `trainable` of the wrapper. The mean has at least 32 bits.
+
+    Call arguments: those of the wrapped layer, and `mask`.
+
+    Raises:
+        ValueError: For a layer of another class, one with an activation, and bad values of the
+            other arguments.
+
+    Example:
+
+    >>> import numpy as np
+    >>> layer = MeanSpectralNorm(keras.layers.Dense(4))
+    >>> outputs = layer(np.random.default_rng(0).normal(size=(8, 3)), training=True)
+    >>> bool(np.all(np.abs(keras.ops.convert_to_numpy(outputs).mean(axis=0)) < 1e-6))
+    True
+
+    Reference: Subramanian, Chong, "Mean Spectral Normalization of Deep Neural Networks for
+    Embedded Automation", 2019, arXiv:1907.04003.
+    """
+
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        power_iterations: int = 1,
+        momentum: float = 0.9,
+        synchronized: bool = False,
+        norm: Any = None,
+        jit_compile: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(layer, power_iterations, norm=norm, jit_compile=jit_compile, **kwargs)
+        _check_layer(layer)
+        if isinstance(momentum, (bool, str)) or momentum is None or not 0 <= momentum < 1:
+            raise ValueError(
+                f"Argument `momentum` must be a number in [0, 1). Received: momentum={momentum!r}"
+            )
+        if synchronized and keras.backend.backend() == "torch":
+            raise ValueError(
+                "Argument `synchronized` must be `False` on PyTorch, where Keras has no mean over "
+                f"replicas. Received: synchronized={synchronized!r}"
+            )
+        self.momentum = float(momentum)
+        self.synchronized = bool(synchronized)
+        self._created_bias: keras.Variable | None = None
+
+    def build(self, input_shape: Any = None, **shapes: Any) -> None:
+        super().build(input_shape, **shapes)
+        bias = biases.bias_of(self.layer)
+        if bias.variable is None:
+            self._created_bias = self.add_weight(
+                name="bias", shape=bias.shape, initializer="zeros", autocast=False
+            )
+        self.moving_mean = self.add_weight(
+            name="moving_mean",
+            shape=bias.shape,
+            initializer="zeros",
+            dtype=state_dtype(self.variable_dtype),
+            trainable=False,
+            autocast=False,
+            aggregation="mean",
+        )
+
+    def call(
+        self,
+        inputs: Any,
+        *args: Any,
+        training: bool | None = None,
+        mask: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        training = bool(training) and self.trainable and self.layer.trainable
+        values, shift = read_master(lambda: (self.substitutes(training), self._shift(training)))
+        outputs = self.call_with(values, inputs, *args, **kwargs)
+        if shift is not None:
+            precise = at_least_32_bits(outputs)
+            if training:
+                precise = precise - self._batch_mean(precise, mask)
+            outputs = ops.cast(precise + ops.cast(shift, precise.dtype), outputs.dtype)
+        return self._in_compute_dtype(outputs)
+
+    def substitutes(self, training: bool) -> dict[int, Any]:
+        """Kernels as in spectral normalization; in training the bias waits for the mean."""
+        values = super().substitutes(training)
+        bias = biases.bias_of(self.layer).variable
+        if bias is not None:
+            value = ops.zeros_like(bias.value) if training else self._evaluated(bias)
+            values[id(bias)] = value
+        return values
+
+    def folded_config(self) -> dict[str, Any]:
+        created = self._created_bias is not None
+        config = biases.config_with_bias(self.layer) if created else self.layer.get_config()
+        return self._folded_dtype(config)
+
+    def folded_weights(self) -> list[Any]:
+        weights = super().folded_weights()
+        if self._created_bias is not None:
+            weights.append(read_master(lambda: self._evaluated(self._created_bias)))
+        return weights
+
+    def restart(self) -> None:
+        """Start vectors, running mean and a bias of the wrapper's own anew.
+
+        Raises:
+            ValueError: If the wrapper is not built.
+        """
+        super().restart()
+        for variable in (self.moving_mean, self._created_bias):
+            if variable is not None:
+                variable.assign(ops.zeros_like(variable.value))
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        for name in ("scale", "bound", "per_gate"):
+            del config[name]
+        return {**config, "momentum": self.momentum, "synchronized": self.synchronized}
+
+    def _shift(self, training: bool) -> Any:
+        """What is still to be added to the layer's outputs, or `None`."""
+        bias = biases.bias_of(self.layer)
+        if self._created_bias is None and not training:
+            return None
+        variable = bias.variable if self._created_bias is None else self._created_bias
+        value = at_least_32_bits(variable.value) if training else self._evaluated(variable)
+        return ops.reshape(value, bias.broadcast_shape)
+
+    def _evaluated(self, bias: keras.Variable) -> Any:
+        """The bias of the plain layer: the mean is subtracted."""
+        return ops.cast(at_least_32_bits(bias.value) - self.moving_mean.value, bias.dtype)
+
+    def _batch_mean(self, outputs: Any, mask: Any) -> Any:
+        """Mean of each output channel, which moves the running mean."""
+        shape = biases.bias_of(self.layer).broadcast_shape
+        offset = len(outputs.shape) - len(shape)
+        axes = [i for i in range(len(outputs.shape)) if i < offset or shape[i - offset] == 1]
+        weights = _weights(outputs, mask)
+        total = ops.sum(outputs * weights, axis=axes, keepdims=True)
+        count = ops.sum(ops.broadcast_to(weights, ops.shape(outputs)), axis=axes, keepdims=True)
+        if self.synchronized and keras.backend.backend() == "tensorflow":
+            total, count = _mean_over_replicas(total), _mean_over_replicas(count)
+        mean = total / (count + ops.cast(count < TINY, count.dtype))
+        moving = self.moving_mean.value
+        new = ops.reshape(ops.cast(mean, moving.dtype), moving.shape)
+        new = self.momentum * moving + (1 - self.momentum) * new
+        # A batch that is not finite must not leave its mark in the running mean.
+        self.moving_mean.assign(ops.where(ops.isfinite(new), new, moving))
+        return mean
+
+
+def _check_layer(layer: keras.layers.Layer) -> None:
+    if not biases.takes_bias(layer):
+        raise ValueError(
+            "Argument `layer` must add one bias to each output channel of a linear map: "
+            f"{', '.join(biases.names_of_layers_with_bias())}, or a TimeDistributed of one of "
+            f"them. Received: layer={type(layer).__name__} named '{layer.name}'"
+        )
+    activation = biases.activation_of(layer)
+    if activation is not None:
+        raise ValueError(
+            "Argument `layer` must have no activation: the mean is subtracted before it. Put it "
+            "into a layer that follows. "
+            f"Received: layer={type(layer).__name__} named '{layer.name}' with "
+            f"activation={getattr(activation, '__name__', activation)!r}"
+        )
+
+
+def _weights(outputs: Any, mask: Any) -> Any:
+    """1, or 0 where a mask of the leading axes of the outputs leaves a position out."""
+    if mask is None or len(mask.shape) >= len(outputs.shape):
+        return ops.ones((1,) * len(outputs.shape), dtype=outputs.dtype)
+    sizes = zip(mask.shape[1:], outputs.shape[1:], strict=False)
+    if any(None not in pair and pair[0] != pair[1] for pair in sizes):
+        return ops.ones((1,) * len(outputs.shape), dtype=outputs.dtype)
+    added = len(outputs.shape) - len(mask.shape)
+    mask = ops.reshape(mask, (*ops.shape(mask), *(1,) * added))
+    return ops.cast(mask, outputs.dtype)
+
+
+def _mean_over_replicas(value: Any) -> Any:
+    mean, _ = ops.moments(ops.expand_dims(value, 0), axes=[0], synchronized=True)
+    return mean

@@ -1,0 +1,137 @@
+"""Weight normalization."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfspecnorm.kernels import Kernel
+from tfspecnorm.layers._precision import at_least_32_bits, read_master, state_dtype
+from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers._warm_start import concrete
+from tfspecnorm.norms import LinearMap
+from tfspecnorm.norms.matrix import TINY
+
+
+@keras.saving.register_keras_serializable(package="tfspecnorm")
+class WeightNorm(Reparameterization):
+    """Separates the length of the weights of each output unit from their direction.
+
+        W[:, j] = g[j] · v[:, j] / ‖v[:, j]‖,   j an output unit
+
+    The trained variables are the directions v, which is the wrapped layer's own kernel, and the
+    gains g. An output unit is a column of the kernel's matrix view: an output channel of a
+    convolution, a unit of `Dense` or of a gate, a channel and multiplier of a depthwise kernel,
+    a coordinate of an embedding. At first g = ‖v‖, so that the layer, trained or not, computes
+    what it computed before; see `tfspecnorm.initializers` for a start that suits deep networks.
+    A unit whose v is zero has W = v, and passes its gradient on.
+
+    Guarantee: *exact*. The weights of unit j have length |g[j]|, whatever v is; W does not change
+    when v is made longer.
+
+    Args:
+        layer: Keras layer with known kernels, built or not.
+        **kwargs: `name`, `dtype`, `trainable` of the wrapper. The gains and all arithmetic on
+            kernels have at least 32 bits.
+
+    Variables: beside those of the layer `gain` of shape `(units,)`, or one `..._gain` for each
+    kernel if there are several, in the order of the columns of the matrix view.
+
+    Call arguments: those of the wrapped layer, which it receives unchanged.
+
+    Raises:
+        ValueError: For a layer that has no known kernels, is quantized, has LoRA enabled or is
+            already wrapped.
+
+    Example:
+
+    >>> layer = WeightNorm(keras.layers.Dense(2))
+    >>> layer.build((None, 2))
+    >>> layer.layer.kernel.assign([[3.0, 0.0], [4.0, 2.0]])
+    >>> layer.gains()["kernel"].assign([1.0, 5.0])
+    >>> print(keras.ops.convert_to_numpy(layer.effective_kernels()["kernel"]).round(2))
+    [[0.6 0. ]
+     [0.8 5. ]]
+
+    Reference: Salimans, Kingma, "Weight Normalization: A Simple Reparameterization to Accelerate
+    Training of Deep Neural Networks", 2016, arXiv:1602.07868.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+        self._gains: dict[str, keras.Variable] = {}
+
+    def create_state(self, kernel: Kernel) -> None:
+        prefix = f"{kernel.name}_" if len(self.kernels) > 1 else ""
+        self._gains[kernel.name] = self.add_weight(
+            name=prefix + "gain",
+            shape=(_units(kernel.linear_map),),
+            initializer=_lengths_initializer(kernel),
+            dtype=state_dtype(kernel.variable.dtype),
+            autocast=False,
+            trainable=kernel.variable.trainable,
+        )
+
+    def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
+        matrix = kernel.linear_map.matrix(value)
+        *blocks, _, outputs = kernel.linear_map.matrix_shape
+        gain = ops.reshape(self._gains[kernel.name].value, (*blocks, 1, outputs))
+        # A constant factor makes the largest entry 1: the length does not matter, and its
+        # square neither overflows nor vanishes.
+        largest = ops.stop_gradient(ops.max(ops.abs(matrix), axis=-2, keepdims=True))
+        usable = largest > TINY
+        matrix = matrix / ops.where(usable, largest, 1.0)
+        squared = ops.sum(ops.square(matrix), axis=-2, keepdims=True)
+        factor = ops.where(usable, gain * ops.rsqrt(ops.where(usable, squared, 1.0)), 1.0)
+        return kernel.linear_map.kernel(matrix * factor)
+
+    def gains(self) -> dict[str, keras.Variable]:
+        """The gain variable of each kernel, by the kernel's name.
+
+        Raises:
+            ValueError: If the wrapper is not built.
+        """
+        self.check_built("gains")
+        return dict(self._gains)
+
+    def warm_up(self) -> None:
+        """Does nothing: there are no vectors to converge.
+
+        Raises:
+            ValueError: If the wrapper is not built.
+        """
+        self.check_built("warm_up")
+
+    def restart(self) -> None:
+        """Set the gains to the lengths of the kernels as they are now, so that W = v.
+
+        Raises:
+            ValueError: If the wrapper is not built.
+        """
+        self.check_built("restart")
+        for kernel in self.kernels:
+            self._gains[kernel.name].assign(_lengths_initializer(kernel)(None))
+
+
+def _units(linear_map: LinearMap) -> int:
+    *blocks, _, outputs = linear_map.matrix_shape
+    return outputs * int(np.prod(blocks, dtype=int))
+
+
+def _lengths_initializer(kernel: Kernel) -> Callable[..., Any]:
+    """Keras initializer of gains: ‖v‖, read when the variables are initialized."""
+
+    def initialize(shape: Any, dtype: Any = None) -> Any:
+        value = read_master(lambda: at_least_32_bits(kernel.variable.value))
+        array = concrete(value)
+        if array is None:
+            matrix = kernel.linear_map.matrix(value)
+            lengths = ops.sqrt(ops.sum(ops.square(matrix), axis=-2))
+        else:
+            matrix = np.asarray(kernel.linear_map.matrix(array, np), "float64")
+            lengths = np.sqrt(np.sum(np.square(matrix), axis=-2))
+        return ops.cast(ops.reshape(lengths, (-1,)), dtype or value.dtype)
+
+    return initialize
