@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import keras
@@ -23,11 +23,17 @@ def rebuild(
     model: keras.Model,
     replace: Callable[[keras.layers.Layer], keras.layers.Layer | None],
     chosen: set[int],
+    removed: Collection[int] = (),
 ) -> tuple[keras.Model, list[tuple[keras.layers.Layer, keras.layers.Layer]]]:
-    """The new model and the pairs of old and new layers, see Note [Rebuilding]."""
+    """The new model and the pairs of old and new layers, see Note [Rebuilding].
+
+    Layers whose `id` is among `removed`, with one input and one output, are left out.
+    """
     pairs, clones = [], {}
 
     def clone(layer: Any) -> Any:
+        if id(layer) in removed:
+            return _Removed()
         if id(layer) not in clones:
             graph = is_graph(layer)
             clones[id(layer)] = _clone_graph(layer, clone) if graph else remade(layer)
@@ -50,8 +56,23 @@ def rebuild(
         return _clone_graph(model, clone), pairs
 
 
+class _Removed(keras.layers.Layer):
+    """Stands where a layer is left out."""
+
+
+def _call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    return args[0] if isinstance(layer, _Removed) else layer(*args, **kwargs)
+
+
 def _clone_graph(model: keras.Model, clone: Callable[[Any], Any]) -> keras.Model:
     """The graph with each layer exchanged; inputs keep their names."""
+    if type(model) is keras.Sequential:
+        layers = [clone(layer) for layer in model.layers]
+        if any(isinstance(layer, _Removed) for layer in layers):
+            (given,) = model.inputs
+            inputs = keras.Input(given.shape[1:], dtype=given.dtype, name=given.name)
+            kept = [layer for layer in layers if not isinstance(layer, _Removed)]
+            return keras.Sequential([inputs, *kept], name=model.name, trainable=model.trainable)
     if isinstance(model, keras.Sequential):
         return keras.models.clone_model(model, clone_function=clone)
     layers = {
@@ -63,7 +84,9 @@ def _clone_graph(model: keras.Model, clone: Callable[[Any], Any]) -> keras.Model
         lambda tensor: keras.layers.InputLayer.from_config(layers[id(tensor)].get_config()).output,
         model.input,
     )
-    new_model = keras.models.clone_model(model, input_tensors=inputs, clone_function=clone)
+    new_model = keras.models.clone_model(
+        model, input_tensors=inputs, clone_function=clone, call_function=_call
+    )
     if type(new_model).call is not type(model).call:
         # Keras rebuilds a subclass with a constructor of its own as a plain Functional model.
         raise _not_rebuilt(model)

@@ -125,6 +125,9 @@ class MeanSpectralNorm(DividedByNorm):
             outputs = ops.cast(precise + ops.cast(shift, precise.dtype), outputs.dtype)
         return self._in_compute_dtype(outputs)
 
+    def compute_output_spec(self, inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
+        return super().compute_output_spec(inputs, *args, **kwargs)
+
     def substitutes(self, training: bool) -> dict[int, Any]:
         """Kernels as in spectral normalization; in training the bias waits for the mean."""
         values = super().substitutes(training)

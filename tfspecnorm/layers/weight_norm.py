@@ -49,8 +49,8 @@ class WeightNorm(Reparameterization):
 
     >>> layer = WeightNorm(keras.layers.Dense(2))
     >>> layer.build((None, 2))
-    >>> layer.layer.kernel.assign([[3.0, 0.0], [4.0, 2.0]])
-    >>> layer.gains()["kernel"].assign([1.0, 5.0])
+    >>> _ = layer.layer.kernel.assign([[3.0, 0.0], [4.0, 2.0]])
+    >>> _ = layer.gains()["kernel"].assign([1.0, 5.0])
     >>> print(keras.ops.convert_to_numpy(layer.effective_kernels()["kernel"]).round(2))
     [[0.6 0. ]
      [0.8 5. ]]

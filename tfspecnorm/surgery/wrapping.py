@@ -1,0 +1,188 @@
+"""Put wrappers around layers of a model."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from tfspecnorm import kernels
+from tfspecnorm._rebuilding import assign, carry_over, from_config, rebuild, wrappers_in
+from tfspecnorm.kernels.holders import is_graph, layers_in
+from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.surgery import _batch_normalization
+from tfspecnorm.surgery._checks import check_model
+
+Wrapper = Callable[[keras.layers.Layer], keras.layers.Layer]
+
+
+def wrap(
+    model: keras.Model,
+    wrapper: Wrapper | dict[type, Wrapper | None],
+    where: Callable[[keras.layers.Layer], bool] | None = None,
+    remove_batch_normalization: bool = False,
+) -> keras.Model:
+    """A new model in which layers are wrapped; weights are carried over.
+
+    Shared layers stay shared and nested models are entered. The state of the wrappers starts
+    from the carried kernels: vectors converged, a `scales.Learned()` at their σ. A layer that
+    holds other layers (`TimeDistributed`, a subclassed layer or model) is rebuilt from its
+    configuration if one of them is to be wrapped.
+
+    Args:
+        model: Built Keras model: Sequential, Functional, or a subclass that can be rebuilt
+            from its configuration.
+        wrapper: A wrapper of `tfspecnorm.layers`, or a function from a layer to its wrapper;
+            what returns the layer itself leaves it as it is. Or a rule for each type: a dict
+            from layer class to one of these, or to `None` to leave layers of that class alone. A
+            layer follows the rule of its nearest base class; without one it stays.
+        where: Function that says of a layer whether to wrap it; it is asked for layers inside
+            other layers too. Defaults to every layer with known kernels in the model, in
+            models nested in it, and in layers such as `TimeDistributed`, that is not wrapped
+            already.
+        remove_batch_normalization: Whether each `BatchNormalization` that directly follows a
+            chosen layer is taken out, since it would undo what the wrapper does. What it computes
+            in evaluation goes into the layer's kernel, and into its bias, which is created if
+            there is none; then the layer is wrapped. So a wrapper that keeps the layer's function
+            keeps that of both. Others stay: one behind an activation, one with other inputs, and
+            one whose input serves elsewhere too.
+
+    Returns:
+        New Keras model, not compiled. The given one is unchanged.
+
+    Raises:
+        ValueError: If the model is not built, no layer is chosen, a chosen layer has no known
+            kernels, a layer cannot be rebuilt, or there is no batch normalization to remove.
+
+    Example:
+
+    >>> from tfspecnorm import layers
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="hidden")])
+    >>> wrapped = wrap(model, layers.SpectralNorm)
+    >>> type(wrapped.layers[0]).__name__, wrapped.layers[0].layer.name
+    ('SpectralNorm', 'hidden')
+    >>> rules = {keras.layers.Conv2D: layers.MeanSpectralNorm, keras.layers.Dense: None}
+    >>> inputs = [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, use_bias=False)]
+    >>> head = [keras.layers.BatchNormalization(), keras.layers.Flatten(), keras.layers.Dense(2)]
+    >>> model = wrap(keras.Sequential(inputs + head), rules, remove_batch_normalization=True)
+    >>> [type(layer).__name__ for layer in model.layers]
+    ['MeanSpectralNorm', 'Flatten', 'Dense']
+    """
+    check_model(model)
+    rule = _rule(wrapper)
+    layers = _candidates(model, where, rule)
+    if not layers:
+        wrapped = wrappers_in(model) and where is None
+        raise ValueError(
+            "Argument `where` must choose at least one layer of the model"
+            f"{'; those with known kernels are wrapped already' if wrapped else ''}. "
+            f"Received: where={where!r} for model '{model.name}'"
+        )
+    taken = {layer.name for layer in layers_in(model)}
+    removed = _batch_normalization.followers(model, layers) if remove_batch_normalization else {}
+    if remove_batch_normalization and not removed:
+        raise ValueError(
+            "Argument `remove_batch_normalization` must be `False` for a model in which no "
+            "BatchNormalization directly follows a chosen layer. "
+            f"Received: remove_batch_normalization=True for model '{model.name}'"
+        )
+    exchanged, created = set(), set()
+
+    def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+        if layer not in layers:
+            return None
+        kernels.check_registered(layer)
+        follower = removed.get(id(layer))
+        plain = from_config(layer) if follower is None else _batch_normalization.with_bias(layer)
+        new = rule(layer)(plain)
+        exchanged.add(id(layer))
+        if new is plain:
+            return new
+        if not isinstance(new, Reparameterization):
+            raise ValueError(
+                "Argument `wrapper` must return a wrapper of `tfspecnorm.layers`, or the layer "
+                f"itself to leave it as it is. Received: wrapper={wrapper!r}, returning {new!r}"
+            )
+        if new.name in taken:
+            new.name = f"{new.name}_{layer.name}"
+        created.add(new.name)
+        return new
+
+    new_model, pairs = rebuild(
+        model,
+        replace,
+        {id(layer) for layer in layers},
+        {id(follower) for follower in removed.values()},
+    )
+    missed = sorted(layer.name for layer in layers if id(layer) not in exchanged)
+    if missed:
+        raise ValueError(
+            "Argument `where` must choose layers that can be exchanged: those that a layer or a "
+            "model makes in its own code, and does not name in its configuration, cannot. "
+            f"Received: where={where!r}, which chose {missed}"
+        )
+    for old, new in pairs:
+        added = [part for part in wrappers_in(new) if part.name in created]
+        if not added:
+            carry_over(old, new)
+            continue
+        state = {id(variable) for part in added for variable in part.state}
+        follower = removed.get(id(old))
+        values = old.weights
+        if follower is not None:
+            values = _batch_normalization.merged_weights(old, follower)
+        assign([v for v in new.weights if id(v) not in state], values, old)
+        for part in added:
+            part.restart()
+    return new_model
+
+
+def _rule(wrapper: Any) -> Callable[[keras.layers.Layer], Wrapper | None]:
+    """Function from a layer to what wraps it, `None` to leave it."""
+    if isinstance(wrapper, dict) and wrapper:
+        classes = all(
+            isinstance(key, type) and issubclass(key, keras.layers.Layer) for key in wrapper
+        )
+        if classes and all(value is None or callable(value) for value in wrapper.values()):
+            return lambda layer: next(
+                (wrapper[base] for base in type(layer).__mro__ if base in wrapper), None
+            )
+    elif callable(wrapper):
+        return lambda layer: wrapper
+    raise ValueError(
+        "Argument `wrapper` must be a wrapper of `tfspecnorm.layers`, a function from a layer to "
+        "one, or a dict from layer class to one of these or `None`. "
+        f"Received: wrapper={wrapper!r}"
+    )
+
+
+def _candidates(
+    model: keras.Model,
+    where: Callable[[keras.layers.Layer], bool] | None,
+    rule: Callable[[keras.layers.Layer], Wrapper | None],
+) -> list[keras.layers.Layer]:
+    """The chosen layers, outermost first: what a chosen or wrapped layer holds is part of it."""
+    chosen, inside = [], set()
+    for layer in _entered(model) if where is None else layers_in(model):
+        if layer is model or id(layer) in inside or is_graph(layer):
+            continue
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        wrapped = isinstance(layer, Reparameterization)
+        wanted = kernels.is_registered(layer) if where is None else where(layer)
+        wanted = wanted and rule(layer) is not None
+        if wrapped or wanted:
+            inside |= {id(part) for part in layers_in(layer)}
+        if wanted and not wrapped:
+            chosen.append(layer)
+    return chosen
+
+
+def _entered(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layers of a model, of models in it, and of layers that wrap one of any kind."""
+    held = []
+    if isinstance(layer, keras.Model):
+        held = layer.layers
+    elif isinstance(layer, keras.layers.Wrapper):
+        held = [layer.layer]
+    found = {id(part): part for child in held for part in (child, *_entered(child))}
+    return list(found.values())
