@@ -19,6 +19,7 @@ MAY_KNOW = {
     "layers": {"_configurable", "kernels", "norms"},
     "_rebuilding": {"kernels", "layers"},
     "surgery": {"_rebuilding", "kernels", "layers"},
+    "migration": {"_rebuilding", "kernels", "layers"},
     "models": {"layers"},
 }
 

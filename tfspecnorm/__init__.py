@@ -4,9 +4,19 @@ from tfspecnorm._backend_check import check as _check_backend
 
 _check_backend()
 
-from tfspecnorm import kernels, layers, norms  # noqa: E402
+from tfspecnorm import kernels, layers, migration, norms  # noqa: E402
 from tfspecnorm._version import __version__  # noqa: E402
 from tfspecnorm.layers import scales  # noqa: E402
 from tfspecnorm.surgery import fold, warm_up, wrap  # noqa: E402
 
-__all__ = ["__version__", "kernels", "layers", "norms", "scales", "fold", "warm_up", "wrap"]
+__all__ = [
+    "__version__",
+    "kernels",
+    "layers",
+    "migration",
+    "norms",
+    "scales",
+    "fold",
+    "warm_up",
+    "wrap",
+]

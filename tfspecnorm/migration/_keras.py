@@ -1,0 +1,140 @@
+"""From `keras.layers.SpectralNormalization`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from tfspecnorm import kernels
+from tfspecnorm._rebuilding import assign, carry_over, from_config, rebuild, wrappers_in
+from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.layers import SpectralNorm
+from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.migration._checks import check_model
+
+
+def from_keras(
+    model: keras.Model,
+    wrapper: Callable[[keras.layers.Layer], keras.layers.Layer] = SpectralNorm,
+) -> keras.Model:
+    """A new model in which `wrapper` takes the place of `keras.layers.SpectralNormalization`.
+
+    A file is read by Keras first: `from_keras(keras.saving.load_model(path))`. Weights are
+    carried over as they are; shared layers stay shared and nested models are entered. The new
+    wrappers have the names of the old ones and, if `wrapper` is `SpectralNorm`, their number of
+    power iterations. Keras' vectors are not used: those of the wrappers are converged to the
+    carried kernels.
+
+    Guarantee: Keras' layer evaluates with the kernel W as it is stored: on TensorFlow and
+    PyTorch one of norm near 1, on JAX the raw one. `SpectralNorm` computes with W/σ(W), so
+    outputs change by as much as σ(W) was away from 1. With `scale=scales.Learned()` it computes
+    with W, and outputs stay what they were.
+
+    Args:
+        model: Built Keras model: Sequential, Functional, or a subclass that can be rebuilt
+            from its configuration.
+        wrapper: `tfspecnorm.layers.SpectralNorm`, or a function from the inner layer to its
+            wrapper. What returns the inner layer itself leaves it plain.
+
+    Returns:
+        New Keras model, not compiled. The given one is unchanged.
+
+    Raises:
+        ValueError: If the model is not built, holds no `keras.layers.SpectralNormalization`, an
+            inner layer has no known kernels, or a layer cannot be rebuilt.
+
+    Example:
+
+    >>> from tfspecnorm import layers, scales
+    >>> old = keras.layers.SpectralNormalization(keras.layers.Dense(4), name="hidden")
+    >>> model = keras.Sequential([keras.Input((3,)), old])
+    >>> new = from_keras(model, lambda layer: layers.SpectralNorm(layer, scale=scales.Learned()))
+    >>> type(new.layers[0]).__name__, new.layers[0].name
+    ('SpectralNorm', 'hidden')
+    """
+    check_model(model)
+    old = {id(layer): layer for layer in layers_in(model) if _is_normalized(layer)}
+    if not old:
+        raise ValueError(
+            "Argument `model` must hold a `keras.layers.SpectralNormalization`. "
+            f"Received: model '{model.name}' without one"
+        )
+    exchanged: set[int] = set()
+    created: set[str] = set()
+
+    def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+        if id(layer) not in old:
+            return None
+        exchanged.add(id(layer))
+        new = _exchanged(layer, wrapper)
+        if isinstance(new, Reparameterization):
+            created.add(new.name)
+        return new
+
+    new_model, pairs = rebuild(model, replace, set(old))
+    missed = sorted(layer.name for key, layer in old.items() if key not in exchanged)
+    if missed:
+        raise ValueError(
+            "Argument `model` must name its layers in its configuration: one that is made in the "
+            "code of a layer or a model cannot be exchanged. "
+            f"Received: model '{model.name}' with {missed}"
+        )
+    for before, after in pairs:
+        if not any(id(part) in exchanged for part in layers_in(before)):
+            carry_over(before, after)
+            continue
+        added = [part for part in wrappers_in(after) if part.name in created]
+        state = {id(variable) for part in added for variable in part.state}
+        kept = [variable for variable in after.weights if id(variable) not in state]
+        assign(kept, _inner_weights(before), before)
+        for part in added:
+            part.restart()
+    return new_model
+
+
+def _is_normalized(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.SpectralNormalization)
+
+
+def _exchanged(
+    layer: Any, wrapper: Callable[[keras.layers.Layer], keras.layers.Layer]
+) -> keras.layers.Layer:
+    """The new wrapper around a new inner layer."""
+    inner = from_config(layer.layer)
+    inner.trainable = inner.trainable and layer.trainable
+    if wrapper is SpectralNorm:
+        kernels.check_registered(inner)
+        return SpectralNorm(
+            inner,
+            power_iterations=layer.power_iterations,
+            name=layer.name,
+            trainable=layer.trainable,
+        )
+    new = wrapper(inner)
+    if new is inner:
+        return inner
+    if not isinstance(new, Reparameterization):
+        raise ValueError(
+            "Argument `wrapper` must return a wrapper of `tfspecnorm.layers`, or the layer itself "
+            f"to leave it plain. Received: wrapper={wrapper!r}, returning {new!r}"
+        )
+    new.name = layer.name
+    new.trainable = new.trainable and layer.trainable
+    return new
+
+
+def _inner_weights(layer: keras.layers.Layer) -> list[Any]:
+    """Weights in the order in which they are once every wrapper of Keras in it is exchanged.
+
+    Keras' wrapper lists the kernel among its own variables, before those of its layer.
+    """
+    owners, inner = {}, {}
+    for part in layers_in(layer):
+        if _is_normalized(part):
+            owners |= {id(variable): part for variable in part.weights}
+            inner[id(part)] = part.layer.weights
+    weights = []
+    for variable in layer.weights:
+        owner = owners.get(id(variable))
+        weights += [variable] if owner is None else inner.pop(id(owner), [])
+    return weights
