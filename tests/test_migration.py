@@ -52,7 +52,7 @@ def keras_arrays():
 
 
 def test_learned_scales_keep_what_a_model_of_keras_computes(normalized, keras_arrays):
-    inputs, outputs = keras_arrays["inputs"], keras_arrays["outputs"]
+    inputs, outputs = {"images": keras_arrays["inputs"]}, keras_arrays["outputs"]
     np.testing.assert_allclose(tools.array(normalized(inputs)), outputs, atol=1e-5)
     new = from_keras(normalized, learned)
     assert len(wrappers(new)) == 4
@@ -83,7 +83,15 @@ def test_weights_alone_of_keras(normalized, keras_arrays):
     model = keras.models.clone_model(normalized)
     model.load_weights(GOLDEN / "keras_spectral.weights.h5")
     new = from_keras(model, learned)
-    outputs = tools.array(new(keras_arrays["inputs"]))
+    outputs = tools.array(new({"images": keras_arrays["inputs"]}))
+    np.testing.assert_allclose(outputs, keras_arrays["outputs"], atol=1e-5)
+
+
+def test_file_of_the_keras_that_is_installed(normalized, keras_arrays, tmp_path):
+    """The golden files are of the oldest one."""
+    normalized.save(tmp_path / "again.keras")
+    new = from_keras(keras.saving.load_model(tmp_path / "again.keras"), learned)
+    outputs = tools.array(new({"images": keras_arrays["inputs"]}))
     np.testing.assert_allclose(outputs, keras_arrays["outputs"], atol=1e-5)
 
 
@@ -91,7 +99,7 @@ def test_inner_layers_of_keras_left_plain(normalized, keras_arrays):
     plain = from_keras(normalized, lambda layer: layer)
     assert wrappers(plain)[0].name == "step"
     assert [type(layer) for layer in plain.layers][1] is layers.Conv2D
-    outputs = tools.array(plain(keras_arrays["inputs"]))
+    outputs = tools.array(plain({"images": keras_arrays["inputs"]}))
     np.testing.assert_allclose(outputs, keras_arrays["outputs"], atol=1e-5)
 
 
@@ -100,7 +108,7 @@ def test_the_model_of_keras_stays_what_it_is(normalized, keras_arrays):
     assert not new.compiled
     for variable in new.weights:
         variable.assign(np.zeros(variable.shape))
-    outputs = tools.array(normalized(keras_arrays["inputs"]))
+    outputs = tools.array(normalized({"images": keras_arrays["inputs"]}))
     np.testing.assert_allclose(outputs, keras_arrays["outputs"], atol=1e-5)
     assert normalized.compiled
 
@@ -115,7 +123,7 @@ def test_frozen_wrappers_of_keras_stay_frozen():
 def test_other_wrappers_take_the_place_of_those_of_keras(normalized, keras_arrays):
     new = from_keras(normalized, WeightNorm)
     assert {type(layer) for layer in wrappers(new)} == {WeightNorm}
-    outputs = tools.array(new(keras_arrays["inputs"]))
+    outputs = tools.array(new({"images": keras_arrays["inputs"]}))
     np.testing.assert_allclose(outputs, keras_arrays["outputs"], atol=1e-5)
 
 

@@ -1,7 +1,8 @@
 """Writes `keras_spectral.keras`, `.weights.h5` and `.npz`: a model that Keras itself normalized.
 
-Needs Keras 3 and TensorFlow: `python tests/golden/make_keras_spectral.py`. Nothing of this
-package is used.
+Needs the oldest versions that are supported, `keras==3.7.0` and `tensorflow-cpu==2.18.1`, because
+no Keras reads what a newer one wrote: `python tests/golden/make_keras_spectral.py`. Nothing of
+this package is used.
 """
 
 import pathlib
@@ -32,15 +33,15 @@ def main() -> None:
     steps = layers.Reshape((8, 24))(hidden)
     steps = layers.TimeDistributed(normalized(layers.Dense(3, name="step")), name="steps")(steps)
     outputs = layers.Dense(2, name="plain")(layers.Flatten()(steps))
-    model = keras.Model(inputs, outputs, name="whole")
+    model = keras.Model({"images": inputs}, outputs, name="whole")
     random = np.random.default_rng(0)
     images = random.standard_normal((4, 6, 6, 2)).astype("float32")
     model.compile(keras.optimizers.SGD(0.1), "mse")
-    model.fit(images, random.standard_normal((4, 2)), epochs=3, verbose=0)
+    model.fit({"images": images}, random.standard_normal((4, 2)), epochs=3, verbose=0)
     folder = pathlib.Path(__file__).parent
     model.save(folder / "keras_spectral.keras")
     model.save_weights(folder / "keras_spectral.weights.h5")
-    outputs = model.predict(images, verbose=0)
+    outputs = model.predict({"images": images}, verbose=0)
     arrays = {variable.path: variable.numpy() for variable in model.weights}
     path = folder / "keras_spectral.npz"
     np.savez_compressed(path, inputs=images, outputs=outputs, **arrays)
