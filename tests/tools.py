@@ -82,6 +82,13 @@ def largest_singular_value(matrix):
     return float(np.linalg.svd(np.asarray(matrix, "float64"), compute_uv=False).max())
 
 
+def largest_frequency(kernel, size):
+    """Norm of a depthwise kernel on a circle of a size: an FFT of every channel, in float64."""
+    axes = tuple(range(len(size)))
+    transformed = np.fft.fftn(np.asarray(kernel, "float64"), s=size, axes=axes)
+    return float(np.linalg.norm(transformed, axis=-1).max())
+
+
 def matrix_of(kernel, output_axis):
     """The kernel as a matrix whose columns are one axis: a view made without the package."""
     kernel = np.moveaxis(np.asarray(kernel, "float64"), output_axis, -1)

@@ -1,6 +1,7 @@
 """Rebuilds a model with some of its layers exchanged."""
 
 import contextlib
+import inspect
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -61,7 +62,13 @@ class _Removed(keras.layers.Layer):
 
 
 def _call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-    return args[0] if isinstance(layer, _Removed) else layer(*args, **kwargs)
+    """Calls a new layer as the old one was; the graph holds a mask that Keras passed on."""
+    if isinstance(layer, _Removed):
+        return args[0]
+    wanted = inspect.signature(layer.call).parameters.values()
+    if not any(part.name == "mask" or part.kind is part.VAR_KEYWORD for part in wanted):
+        kwargs.pop("mask", None)
+    return layer(*args, **kwargs)
 
 
 def _clone_graph(model: keras.Model, clone: Callable[[Any], Any]) -> keras.Model:
