@@ -124,7 +124,16 @@ def register_holder(
 
 def registered() -> list[str]:
     """Sorted names of the layer classes whose kernels are known, without Keras' cells."""
-    return sorted({known.__name__ for known in _REGISTRY if known not in _CELLS})
+    return sorted({public_name(known) for known in _REGISTRY if known not in _CELLS})
+
+
+def public_name(layer_class: type) -> str:
+    """The name under which Keras exports a layer class, or the name of the class."""
+    name = layer_class.__name__
+    if getattr(keras.layers, name, None) is layer_class:
+        return name
+    exported = vars(keras.layers).items()
+    return next((key for key, value in exported if value is layer_class), name)
 
 
 def is_registered(layer: Any) -> bool:
@@ -155,7 +164,7 @@ def check_registered(layer: Any) -> None:
     if not is_registered(layer):
         raise ValueError(
             f"Argument `layer` must be a layer with known kernels: {', '.join(registered())}, or "
-            f"one that holds such layers: {', '.join(sorted(c.__name__ for c in _HOLDERS))}. "
+            f"one that holds such layers: {', '.join(sorted(map(public_name, _HOLDERS)))}. "
             "A layer of your own is made known by "
             "`tfspecnorm.kernels.register(YourLayer, describe)`, where `describe` returns the "
             f"list of its `Kernel`s. Received: layer={name} named '{layer.name}'"

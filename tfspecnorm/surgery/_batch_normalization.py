@@ -1,0 +1,120 @@
+"""A batch normalization that directly follows a layer, merged into that layer."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from tfspecnorm import kernels
+from tfspecnorm.kernels import biases
+from tfspecnorm.kernels.holders import is_graph
+
+
+def followers(
+    model: keras.Model, layers: list[keras.layers.Layer]
+) -> dict[int, keras.layers.BatchNormalization]:
+    """Of these layers those that a batch normalization can be merged into, by `id`.
+
+    A batch normalization follows a layer if it takes the layer's output and nothing else does.
+    """
+    chosen = {id(layer) for layer in layers}
+    found = {}
+    for graph in _graphs(model):
+        for layer, follower in _neighbours(graph):
+            if id(layer) in chosen and _can_merge(layer, follower):
+                found[id(layer)] = follower
+    return found
+
+
+def with_bias(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """The layer anew, without weights, with a bias."""
+    return type(layer).from_config(biases.config_with_bias(layer))
+
+
+def merged_weights(
+    layer: keras.layers.Layer, follower: keras.layers.BatchNormalization
+) -> list[np.ndarray]:
+    """Weights with which the layer, with a bias, computes what both compute in evaluation.
+
+    s = γ / √(variance + ε),   kernel · s,   (bias − mean) · s + β
+    """
+    mean, variance = _array(follower.moving_mean), _array(follower.moving_variance)
+    gamma = _array(follower.gamma) if follower.scale else np.ones_like(mean)
+    beta = _array(follower.beta) if follower.center else np.zeros_like(mean)
+    slope = gamma / np.sqrt(variance + follower.epsilon)
+    # The kernel that makes the outputs is the last one: a separable convolution has two.
+    last = kernels.kernels_of(layer)[-1]
+    *blocks, _, outputs = last.linear_map.matrix_shape
+    matrix = last.linear_map.matrix(_array(last.variable), np)
+    kernel = last.linear_map.kernel(matrix * slope.reshape(*blocks, 1, outputs))
+    bias = biases.bias_of(layer).variable
+    offset = np.zeros_like(mean) if bias is None else _array(bias)
+    weights = [
+        ops.convert_to_numpy(kernel) if variable is last.variable else _array(variable)
+        for variable in layer.weights
+        if variable is not bias
+    ]
+    return [*weights, (offset - mean) * slope + beta]
+
+
+def _array(variable: keras.Variable) -> np.ndarray:
+    return ops.convert_to_numpy(ops.cast(variable, "float32"))
+
+
+def _graphs(model: keras.Model) -> list[keras.Model]:
+    """The model and the models that are layers of it."""
+    if not is_graph(model):
+        return []
+    return [model, *(graph for layer in model.layers for graph in _graphs(layer))]
+
+
+def _neighbours(graph: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
+    """Pairs of a layer and the only layer that takes its only output."""
+    if isinstance(graph, keras.Sequential):
+        return list(zip(graph.layers, graph.layers[1:], strict=False))
+    config = graph.get_config()
+    layers = {layer.name: layer for layer in graph.layers}
+    calls: dict[str, list[str]] = {}
+    sources = {}
+    for entry in config["layers"]:
+        nodes = entry["inbound_nodes"]
+        inputs = [name for node in nodes for name in _producers(node)]
+        for name in inputs:
+            calls.setdefault(name, []).append(entry["name"])
+        if len(nodes) == 1 and len(inputs) == 1:
+            sources[entry["name"]] = inputs[0]
+    for history in _histories(config["output_layers"]):
+        calls.setdefault(history, []).append("")
+    return [
+        (layers[source], layers[name])
+        for name, source in sources.items()
+        if name in layers and source in sources and source in layers and len(calls[source]) == 1
+    ]
+
+
+def _producers(node: Any) -> list[str]:
+    """Names of the layers whose outputs occur in the configuration of a call."""
+    if isinstance(node, dict):
+        if node.get("class_name") == "__keras_tensor__":
+            return [node["config"]["keras_history"][0]]
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        return [name for part in node for name in _producers(part)]
+    return []
+
+
+def _histories(outputs: Any) -> list[str]:
+    """Names in the configuration of a model's outputs: `[name, node, tensor]`, nested."""
+    return [part for part in tree.flatten(outputs) if isinstance(part, str)]
+
+
+def _can_merge(layer: keras.layers.Layer, follower: keras.layers.Layer) -> bool:
+    if not isinstance(follower, keras.layers.BatchNormalization):
+        return False
+    if not biases.takes_bias(layer) or biases.activation_of(layer) is not None:
+        return False
+    bias = biases.bias_of(layer)
+    rank = len(layer.output.shape)
+    axis = follower.axis % rank
+    return len(bias.shape) == 1 and axis == rank - len(bias.broadcast_shape)

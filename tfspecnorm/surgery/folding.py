@@ -1,0 +1,118 @@
+"""Take the wrappers of a model away: plain layers with the effective weights."""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from tfspecnorm._rebuilding import assign, carry_over, rebuild, wrappers_in
+from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.surgery._checks import check_model
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldedLayer:
+    """What `fold` did to one wrapper.
+
+    Args:
+        name: Name of the plain layer.
+        layer: Class name of the plain layer.
+        wrapper: Class name of the wrapper.
+        kernels: Names of the kernels that were replaced.
+    """
+
+    name: str
+    layer: str
+    wrapper: str
+    kernels: tuple[str, ...]
+
+
+def fold(
+    model: keras.Model, report: bool = False
+) -> keras.Model | tuple[keras.Model, list[FoldedLayer]]:
+    """A new model of plain layers that computes what the wrapped one computes in evaluation.
+
+    Every wrapper becomes its inner layer, with that layer's name and the effective kernel;
+    scales are multiplied in. Nothing of this package is left in the result: it loads and
+    exports without it.
+
+    Args:
+        model: Built Keras model: Sequential, Functional, or a subclass that can be rebuilt
+            from its configuration.
+        report: Whether to return what was folded too.
+
+    Returns:
+        New Keras model, not compiled, or with `report=True` a tuple of it and a list with one
+        `FoldedLayer` for each wrapper. The given model is unchanged.
+
+    Raises:
+        ValueError: If the model or a wrapper in it is not built, or a layer cannot be rebuilt
+            without its wrappers.
+
+    Example:
+
+    >>> from tfspecnorm import layers
+    >>> wrapped = layers.SpectralNorm(keras.layers.Dense(4, name="hidden"))
+    >>> model = keras.Sequential([keras.Input((3,)), wrapped])
+    >>> plain, folded = fold(model, report=True)
+    >>> folded
+    [FoldedLayer(name='hidden', layer='Dense', wrapper='SpectralNorm', kernels=('kernel',))]
+    >>> type(plain.layers[0]).__name__
+    'Dense'
+    """
+    check_model(model)
+    wrappers = wrappers_in(model)
+    for layer in wrappers:
+        if not layer.built:
+            raise ValueError(
+                "Argument `model` must be built before it is folded: call it on data first. "
+                f"Received: model '{model.name}' with unbuilt layer '{layer.name}'"
+            )
+    chosen = {id(layer) for layer in wrappers}
+    new_model, pairs = rebuild(
+        model, lambda layer: _plain(layer) if id(layer) in chosen else None, chosen
+    )
+    if wrappers_in(new_model):
+        raise ValueError(
+            "Argument `model` must name its wrappers in its configuration: one that is made in "
+            "the code of a layer or a model cannot be folded. "
+            f"Received: model with {[part.name for part in wrappers_in(new_model)]}"
+        )
+    for old, new in pairs:
+        if wrappers_in(old):
+            assign(new.weights, _folded_weights(old), old)
+        else:
+            carry_over(old, new)
+    folded = [
+        FoldedLayer(
+            layer.layer.name,
+            type(layer.layer).__name__,
+            type(layer).__name__,
+            tuple(kernel.name for kernel in layer.kernels),
+        )
+        for layer in wrappers
+    ]
+    return (new_model, folded) if report else new_model
+
+
+def _plain(wrapper: Reparameterization) -> keras.layers.Layer:
+    """The inner layer anew, with what the wrapper decides for it."""
+    plain = type(wrapper.layer).from_config(wrapper.folded_config())
+    plain.trainable = plain.trainable and wrapper.trainable
+    return plain
+
+
+def _folded_weights(layer: keras.layers.Layer) -> list[Any]:
+    """Weights of a layer as they are once every wrapper in it is folded.
+
+    The weights of a wrapper are neighbours, and its layer's come last.
+    """
+    owners, folded = {}, {}
+    for wrapper in wrappers_in(layer):
+        folded[id(wrapper)] = wrapper.folded_weights()
+        owners |= {id(variable): wrapper for variable in wrapper.weights}
+    weights = []
+    for variable in layer.weights:
+        owner = owners.get(id(variable))
+        weights += [variable] if owner is None else folded.pop(id(owner), [])
+    return weights
