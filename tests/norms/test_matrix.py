@@ -20,6 +20,15 @@ def test_leading_vectors_against_svd(shape):
     np.testing.assert_allclose(np.linalg.norm(right, axis=-1), 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(4608, 256), (2000, 80), (80, 2000)])
+def test_leading_vectors_where_all_singular_values_are_alike(shape):
+    """Small new directions: an iteration that loses orthogonality gives vectors that are no units."""
+    matrix = tools.random(*shape, seed=1)
+    left, value, right = leading_singular_vectors(matrix)
+    np.testing.assert_allclose([np.linalg.norm(left), np.linalg.norm(right)], 1.0, rtol=1e-6)
+    np.testing.assert_allclose(value, tools.largest_singular_value(matrix), rtol=1e-6)
+
+
 def test_leading_vectors_with_a_narrow_gap():
     values = np.concatenate([[1.0, 0.9999], np.linspace(0.9, 0.1, 148)])
     left = np.linalg.qr(tools.random(300, 150, dtype="float64"))[0]
