@@ -5,12 +5,14 @@ from typing import Any
 import keras
 
 from tfspecnorm.norms.bidirectional import Bidirectional
+from tfspecnorm.norms.fourier import Fourier
 from tfspecnorm.norms.linear_map import LinearMap, Window
 from tfspecnorm.norms.matrix import Matrix
 from tfspecnorm.norms.measurement import Measurement, OuterProduct
 
 __all__ = [
     "Bidirectional",
+    "Fourier",
     "LinearMap",
     "Matrix",
     "Measurement",
@@ -20,12 +22,12 @@ __all__ = [
     "get",
 ]
 
-_NAMED = {"bidirectional": Bidirectional, "matrix": Matrix}
+_NAMED = {"bidirectional": Bidirectional, "fourier": Fourier, "matrix": Matrix}
 _DEFAULTS = {
     "dense": Matrix,
     "convolution": Matrix,
     "transposed_convolution": Matrix,
-    "depthwise_convolution": Matrix,
+    "depthwise_convolution": Fourier,
     "embedding": Matrix,
 }
 
