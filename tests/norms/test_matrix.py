@@ -22,7 +22,7 @@ def test_leading_vectors_against_svd(shape):
 
 @pytest.mark.parametrize("shape", [(4608, 256), (2000, 80), (80, 2000)])
 def test_leading_vectors_where_all_singular_values_are_alike(shape):
-    """Small new directions: an iteration that loses orthogonality gives vectors that are no units."""
+    """An iteration that loses orthogonality gives vectors that are no units."""
     matrix = tools.random(*shape, seed=1)
     left, value, right = leading_singular_vectors(matrix)
     np.testing.assert_allclose([np.linalg.norm(left), np.linalg.norm(right)], 1.0, rtol=1e-6)

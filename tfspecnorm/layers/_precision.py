@@ -34,7 +34,8 @@ def _master_scope() -> _MasterScope:
 
 def at_least_32_bits(value: Any) -> Any:
     """A tensor in float32, or in float64 if it was: the precision of norms and their state."""
-    value = ops.convert_to_tensor(value)
+    # A mirrored variable of TensorFlow passes for a tensor, and stays what it is otherwise.
+    value = ops.reshape(value, tuple(value.shape))
     dtype = state_dtype(value.dtype)
     return (
         value if keras.backend.standardize_dtype(value.dtype) == dtype else ops.cast(value, dtype)

@@ -242,7 +242,8 @@ def _build_shapes(
     layer: keras.layers.Layer, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> dict[str, Any]:
     """Shapes by the names under which the layer's `build` wants them."""
-    kwargs = {name: value for name, value in kwargs.items() if name != "training"}
+    taken = inspect.signature(layer.call).parameters
+    kwargs = {name: kwargs[name] for name in kwargs if name in taken and name != "training"}
     wanted = inspect.signature(layer.build).parameters
     bound = inspect.signature(layer.call).bind_partial(*args, **kwargs).arguments
     return {
