@@ -124,8 +124,10 @@ def test_a_built_layer_states_its_norms():
     assert layer.get_config()["norm"] is None
     layer.build((None, 8, 8, 3))
     norm = layer.get_config()["norm"]
-    assert set(norm) == {"depthwise_kernel", "pointwise_kernel"}
-    assert {part["class_name"] for part in norm.values()} == {"Matrix"}
+    assert {name: part["class_name"] for name, part in norm.items()} == {
+        "depthwise_kernel": "Fourier",
+        "pointwise_kernel": "Matrix",
+    }
 
 
 def test_golden_file_still_loads():

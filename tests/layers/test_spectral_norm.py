@@ -296,11 +296,16 @@ def test_norm_by_name_object_and_dict():
     inputs = tools.random(2, 6, 6, 4)
     expected = None
     inner = keras.layers.SeparableConv2D(5, 3)
-    for norm in (None, "matrix", Matrix(), {"depthwise_kernel": "matrix"}):
+    for norm in ("matrix", Matrix(), {"depthwise_kernel": "matrix"}):
         layer = SpectralNorm(inner, norm=norm)
         outputs = tools.array(layer(inputs))
         expected = outputs if expected is None else expected
         np.testing.assert_array_equal(outputs, expected)
+    for norm in (None, {"depthwise_kernel": "fourier"}):
+        outputs = tools.array(SpectralNorm(inner, norm=norm)(inputs))
+        assert np.abs(outputs - expected).max() > 1e-3
+    with pytest.raises(ValueError, match="depthwise"):
+        SpectralNorm(inner, norm="fourier")(inputs)
 
 
 def test_jit_compile_computes_the_same():
