@@ -18,7 +18,7 @@ PYTEST = -m pytest -n $(WORKERS)
 NEEDS_NEWER_KERAS = \
 	tests/layers/test_reparameterization.py::test_losses_of_the_wrapped_layer_count_once \
 	tests/layers/test_conformance.py::test_litert_file_of_the_folded_model \
-	tests/layers/test_saving.py::test_golden_file_still_loads
+	tests/layers/test_saving.py::test_golden_file_still_loads[spectral_norm]
 
 .PHONY: help demo test test-all test-backends test-jax test-torch test-lowest docs lint clean
 .NOTPARALLEL:

@@ -12,14 +12,17 @@ PACKAGE = Path(tfspecnorm.__file__).parent
 # Part of the package: the parts whose names it may import.
 MAY_KNOW = {
     "_backend_check": set(),
+    "_checks": set(),
     "_configurable": set(),
     "_version": set(),
     "norms": {"_configurable"},
     "kernels": {"norms"},
     "layers": {"_configurable", "kernels", "norms"},
     "_rebuilding": {"kernels", "layers"},
-    "surgery": {"_rebuilding", "kernels", "layers"},
-    "migration": {"_rebuilding", "kernels", "layers"},
+    "surgery": {"_checks", "_rebuilding", "kernels", "layers"},
+    "initializers": {"_checks", "_rebuilding", "kernels", "layers", "norms"},
+    "migration": {"_checks", "_rebuilding", "kernels", "layers"},
+    "schedules": set(),
     "models": {"layers"},
 }
 

@@ -1,7 +1,9 @@
 """Where a layer adds its bias: the output channels of the layers that have one map and a bias."""
 
+import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -36,6 +38,15 @@ class Bias:
     shape: tuple[int, ...]
     broadcast_shape: tuple[int, ...]
 
+    def reduced_axes(self, rank: int) -> tuple[int, ...]:
+        """Axes of outputs of a rank over which one entry of the bias is added."""
+        offset = rank - len(self.broadcast_shape)
+        return tuple(
+            axis
+            for axis in range(rank)
+            if axis < offset or self.broadcast_shape[axis - offset] == 1
+        )
+
 
 def takes_bias(layer: Any) -> bool:
     """Whether a layer adds, or could add, one bias to each output channel of one linear map."""
@@ -51,6 +62,18 @@ def activation_of(layer: Any) -> Any:
     """The activation that the layer applies after its bias, `None` if it is linear."""
     activation = getattr(_plain(layer), "activation", None)
     return None if activation is keras.activations.linear else activation
+
+
+@contextlib.contextmanager
+def without_activation(layer: Any) -> Iterator[None]:
+    """Lets a layer compute what is in front of its activation."""
+    layer = _plain(layer)
+    activation = layer.activation
+    layer.activation = keras.activations.linear
+    try:
+        yield
+    finally:
+        layer.activation = activation
 
 
 def bias_of(layer: Any) -> Bias:

@@ -9,7 +9,7 @@ from keras import ops
 from tfspecnorm import norms
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers import _warm_start, scales
-from tfspecnorm.layers._precision import at_least_32_bits, read_master, state_dtype
+from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
 from tfspecnorm.layers._quotient import quotient
 from tfspecnorm.layers._reparameterization import Reparameterization
 
@@ -130,7 +130,7 @@ class DividedByNorm(Reparameterization):
         self.check_built("sigma")
         return read_master(
             lambda: {
-                kernel.name: ops.stop_gradient(self._measure(kernel, _value(kernel)).sigma)
+                kernel.name: ops.stop_gradient(self._measure(kernel, kernel_value(kernel)).sigma)
                 for kernel in self.kernels
             }
         )
@@ -193,10 +193,6 @@ class DividedByNorm(Reparameterization):
         }
         norm = self._norm(kernel)
         return norm(value, state, kernel.linear_map, power_iterations, self.jit_compile is True)
-
-
-def _value(kernel: Kernel) -> Any:
-    return kernel.value_in(at_least_32_bits(kernel.variable.value))
 
 
 def _check_options(power_iterations: Any, bound: Any, jit_compile: Any) -> None:

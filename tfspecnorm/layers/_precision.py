@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfspecnorm.kernels import Kernel
+
 # Note [Master weights]
 # In a mixed-precision model `variable.value` arrives rounded to half precision. A layer whose
 # dtype is float32 and that does not autocast reads what is stored.
@@ -32,10 +34,20 @@ def _master_scope() -> _MasterScope:
     return _MasterScope()
 
 
+def stored_value(variable: keras.Variable) -> Any:
+    """What a variable stores, as a tensor of at least 32 bits, inside `read_master`."""
+    # A mirrored variable of TensorFlow passes for a tensor and would stay a variable.
+    return at_least_32_bits(ops.reshape(variable.value, tuple(variable.shape)))
+
+
+def kernel_value(kernel: Kernel) -> Any:
+    """The raw kernel, as a tensor of at least 32 bits, inside `read_master`."""
+    return kernel.value_in(stored_value(kernel.variable))
+
+
 def at_least_32_bits(value: Any) -> Any:
     """A tensor in float32, or in float64 if it was: the precision of norms and their state."""
-    # A mirrored variable of TensorFlow passes for a tensor, and stays what it is otherwise.
-    value = ops.reshape(value, tuple(value.shape))
+    value = ops.convert_to_tensor(value)
     dtype = state_dtype(value.dtype)
     return (
         value if keras.backend.standardize_dtype(value.dtype) == dtype else ops.cast(value, dtype)

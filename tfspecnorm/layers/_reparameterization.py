@@ -8,7 +8,7 @@ from keras import ops, tree
 
 from tfspecnorm.kernels import Kernel, check_registered, kernels_of
 from tfspecnorm.kernels.holders import layers_in
-from tfspecnorm.layers._precision import at_least_32_bits, read_master
+from tfspecnorm.layers._precision import kernel_value, read_master
 
 # Note [Substitution]
 # `layer.kernel = tensor` is impossible in Keras 3, and assigning to the variable would train
@@ -187,7 +187,7 @@ class Reparameterization(keras.layers.Wrapper):
         for kernel in self.kernels:
             # A frozen kernel is in evaluation, whatever the model around it does.
             moving = training and self.trainable and kernel.variable.trainable
-            value = kernel.value_in(at_least_32_bits(kernel.variable.value))
+            value = kernel_value(kernel)
             found.append((kernel, self.reparameterize(kernel, value, moving)))
         return found
 

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from tfspecnorm.kernels import Kernel
-from tfspecnorm.layers._precision import at_least_32_bits, read_master
+from tfspecnorm.layers._precision import kernel_value, read_master
 from tfspecnorm.layers.scales import Scale
 
 
@@ -56,9 +56,7 @@ class WarmStart:
         return self._concrete
 
     def _value(self) -> Any:
-        return read_master(
-            lambda: self._kernel.value_in(at_least_32_bits(self._kernel.variable.value))
-        )
+        return read_master(lambda: kernel_value(self._kernel))
 
 
 def concrete(value: Any) -> np.ndarray | None:

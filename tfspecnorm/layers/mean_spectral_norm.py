@@ -7,7 +7,12 @@ from keras import ops
 
 from tfspecnorm.kernels import biases
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
-from tfspecnorm.layers._precision import at_least_32_bits, read_master, state_dtype
+from tfspecnorm.layers._precision import (
+    at_least_32_bits,
+    read_master,
+    state_dtype,
+    stored_value,
+)
 from tfspecnorm.norms.matrix import TINY
 
 
@@ -171,18 +176,16 @@ class MeanSpectralNorm(DividedByNorm):
         if self._created_bias is None and not training:
             return None
         variable = bias.variable if self._created_bias is None else self._created_bias
-        value = at_least_32_bits(variable.value) if training else self._evaluated(variable)
+        value = stored_value(variable) if training else self._evaluated(variable)
         return ops.reshape(value, bias.broadcast_shape)
 
     def _evaluated(self, bias: keras.Variable) -> Any:
         """The bias of the plain layer: the mean is subtracted."""
-        return ops.cast(at_least_32_bits(bias.value) - self.moving_mean.value, bias.dtype)
+        return ops.cast(stored_value(bias) - self.moving_mean.value, bias.dtype)
 
     def _batch_mean(self, outputs: Any, mask: Any) -> Any:
         """Mean of each output channel, which moves the running mean."""
-        shape = biases.bias_of(self.layer).broadcast_shape
-        offset = len(outputs.shape) - len(shape)
-        axes = [i for i in range(len(outputs.shape)) if i < offset or shape[i - offset] == 1]
+        axes = biases.bias_of(self.layer).reduced_axes(len(outputs.shape))
         weights = _weights(outputs, mask)
         total = ops.sum(outputs * weights, axis=axes, keepdims=True)
         count = ops.sum(ops.broadcast_to(weights, ops.shape(outputs)), axis=axes, keepdims=True)

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from tfspecnorm.kernels import Kernel
-from tfspecnorm.layers._precision import at_least_32_bits, read_master, state_dtype
+from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.layers._warm_start import concrete
 from tfspecnorm.norms import LinearMap
@@ -124,7 +124,7 @@ def _lengths_initializer(kernel: Kernel) -> Callable[..., Any]:
     """Keras initializer of gains: ‖v‖, read when the variables are initialized."""
 
     def initialize(shape: Any, dtype: Any = None) -> Any:
-        value = read_master(lambda: at_least_32_bits(kernel.variable.value))
+        value = read_master(lambda: kernel_value(kernel))
         array = concrete(value)
         if array is None:
             matrix = kernel.linear_map.matrix(value)

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 
 from tfspecnorm import kernels
+from tfspecnorm._checks import check_model
 from tfspecnorm.layers import WeightNorm
 from tfspecnorm.layers._reparameterization import Reparameterization
-from tfspecnorm.migration._checks import check_model
 from tfspecnorm.migration._files import read
 from tfspecnorm.migration._stored import Stored, normalized_name
 

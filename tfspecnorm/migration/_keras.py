@@ -6,11 +6,11 @@ from typing import Any
 import keras
 
 from tfspecnorm import kernels
+from tfspecnorm._checks import check_model
 from tfspecnorm._rebuilding import assign, carry_over, from_config, rebuild, wrappers_in
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers import SpectralNorm
 from tfspecnorm.layers._reparameterization import Reparameterization
-from tfspecnorm.migration._checks import check_model
 
 
 def from_keras(

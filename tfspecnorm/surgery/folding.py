@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
+from tfspecnorm._checks import check_model
 from tfspecnorm._rebuilding import assign, carry_over, rebuild, wrappers_in
 from tfspecnorm.layers._reparameterization import Reparameterization
-from tfspecnorm.surgery._checks import check_model
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,11 +6,11 @@ from typing import Any
 import keras
 
 from tfspecnorm import kernels
+from tfspecnorm._checks import check_model
 from tfspecnorm._rebuilding import assign, carry_over, from_config, rebuild, wrappers_in
 from tfspecnorm.kernels.holders import is_graph, layers_in
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization
-from tfspecnorm.surgery._checks import check_model
 
 Wrapper = Callable[[keras.layers.Layer], keras.layers.Layer]
 
