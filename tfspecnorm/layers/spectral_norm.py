@@ -22,7 +22,8 @@ class SpectralNorm(DividedByNorm):
     singular value s, or s·min(σ, c) with `bound`, once the vectors have converged; they start
     converged (to a few percent where the layer is built inside a traced function). For dense
     layers and embeddings that is the norm of the layer. A convolution's own norm may be larger
-    by up to √(taps), see `tfspecnorm.norms.Matrix`.
+    by up to √(taps), see `tfspecnorm.norms.Matrix`. For a depthwise kernel s is an *upper
+    bound* of the convolution's norm, at every step, see `tfspecnorm.norms.Fourier`.
 
     Args:
         layer: Keras layer with known kernels, built or not: dense, einsum, embedding, (separable,
