@@ -134,6 +134,12 @@ def test_a_name_of_the_wrapper_and_a_layer_that_is_left():
         ),
         ({"gammas": {"stage0_block0_a": 0}}, "`gammas` must have positive.*'stage0_block0_a': 0"),
         ({"gammas": {"stage0_block0_a": "2"}}, "`gammas` must have positive"),
+        ({"gammas": ["stage0_block0_a"]}, "`gammas` must be a dict.*=.'stage0_block0_a'"),
+        ({"stages": [ResidualBlock("stage0_block0_b")]}, "`stages` must be a sequence of stages"),
+        ({"stages": [[]]}, "`stages` must be .* at least one `ResidualBlock`.*stages=...."),
+        ({"stages": [[ResidualBlock(["stage0_block0_b"])]]}, "`stages` must name.*which 0"),
+        ({"seed": -1}, "`seed` must be an integer, 0 or larger.*seed=-1"),
+        ({"seed": 0.5}, "`seed` must be.*seed=0.5"),
     ],
 )
 def test_bad_rules(arguments, message):
@@ -153,8 +159,40 @@ def test_layers_without_a_rule_must_be_named():
     )
     with pytest.raises(ValueError, match=r"`gammas` must name.*without \['words', 'steps'\]"):
         initializers.robust(model)
+    cell = model.layers[1].layer.cell
     initializers.robust(model, gammas={"words": None, "steps": 1.0}, seed=0)
     np.testing.assert_allclose(gain_of(model.layers[2]), np.sqrt(2 * 3 / 2), rtol=1e-6)
+    for kernel, ratio in (("kernel", 4 / 12), ("recurrent_kernel", 3 / 12)):
+        gain = tools.array(model.layers[1].gains()[kernel])
+        np.testing.assert_allclose(gain, np.sqrt(ratio), rtol=1e-6)
+    # The forget gate stays open.
+    np.testing.assert_array_equal(tools.array(cell.bias)[3:6], 1.0)
+
+
+def test_attention_has_no_rule():
+    inputs = keras.Input((5, 4))
+    attention = WeightNorm(layers.MultiHeadAttention(2, 3, name="attention"))
+    model = keras.Model(inputs, attention(inputs, inputs))
+    with pytest.raises(ValueError, match=r"`gammas` must name.*attention.*without \['attention'"):
+        initializers.robust(model)
+
+
+def test_separable_convolution_keeps_the_size_of_its_inputs():
+    wrapper = WeightNorm(layers.SeparableConv2D(48, 3, padding="same", activation="relu"))
+    model = model_of(wrapper, shape=(16, 16, 48))
+    initializers.robust(model, seed=0)
+    np.testing.assert_allclose(tools.array(wrapper.gains()["depthwise_kernel"]), 1.0)
+    inputs = tools.random(4, 16, 16, 48)
+    ratio = np.linalg.norm(tools.array(model(inputs))) / np.linalg.norm(inputs)
+    assert 0.9 < ratio < 1.05
+
+
+def test_a_frozen_layer_is_started_whole():
+    wrapper = WeightNorm(layers.Dense(3, bias_initializer="ones"))
+    model = model_of(wrapper, shape=(4,))
+    wrapper.trainable = False
+    initializers.robust(model, seed=0)
+    np.testing.assert_array_equal(tools.array(wrapper.layer.bias), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +273,59 @@ def test_without_a_bias_the_gain_alone_is_set():
     outputs = tools.array(model(batch))
     np.testing.assert_allclose(outputs.std(axis=0), 1, atol=1e-5)
     assert np.abs(outputs.mean(axis=0)).max() > 0.1
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize(
+    ("equation", "output", "bias_axes"),
+    [
+        ("abc,cde->abde", (None, 2, 3), "de"),
+        ("abc,cde->abed", (None, 3, 2), "ed"),
+        ("abc,bcd->adb", (5, 4), "db"),
+    ],
+)
+def test_einsum_with_channels_in_another_order(equation, output, bias_axes, with_bias):
+    layer = layers.EinsumDense(equation, output, bias_axes=bias_axes if with_bias else None)
+    model = model_of(WeightNorm(layer), shape=(4, 6))
+    batch = tools.random(32, 4, 6) * np.linspace(0.1, 5, 24, dtype="float32").reshape(4, 6)
+    initializers.data_dependent(model, batch)
+    outputs = tools.array(model(batch))
+    axes = (0, 1) if "b" in equation.split("->")[1][:2] else (0,)
+    np.testing.assert_allclose(outputs.std(axis=axes), 1, atol=1e-4)
+    if with_bias:
+        np.testing.assert_allclose(outputs.mean(axis=axes), 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+def test_channels_of_both_formats_inside_time_steps(data_format):
+    if tools.BACKEND == "tensorflow" and data_format == "channels_first":
+        pytest.skip("TensorFlow has no such convolution on a CPU")
+    layer = layers.TimeDistributed(layers.Conv2D(3, 2, data_format=data_format))
+    model = model_of(WeightNorm(layer), shape=(4, 6, 6, 6))
+    batch = tools.random(8, 4, 6, 6, 6) + 1
+    initializers.data_dependent(model, batch)
+    outputs = tools.array(model(batch))
+    axes = (0, 1, 3, 4) if data_format == "channels_first" else (0, 1, 2, 3)
+    np.testing.assert_allclose(outputs.mean(axis=axes), 0, atol=1e-4)
+    np.testing.assert_allclose(outputs.std(axis=axes), 1, atol=1e-4)
+
+
+def test_states_of_recurrent_layers_stay():
+    recurrent = layers.LSTM(3, stateful=True)
+    inputs = keras.Input((5, 4), batch_size=8)
+    model = keras.Model(inputs, WeightNorm(layers.Dense(2))(recurrent(inputs)))
+    initializers.data_dependent(model, tools.random(8, 5, 4))
+    for state in recurrent.states:
+        np.testing.assert_array_equal(tools.array(state), 0.0)
+
+
+def test_one_layer_in_two_wrappers_is_refused():
+    inputs, dense = keras.Input((4,)), layers.Dense(4, name="shared")
+    model = keras.Model(inputs, WeightNorm(dense)(WeightNorm(dense)(inputs)))
+    before = snapshot(model)
+    with pytest.raises(ValueError, match=r"each layer in one wrapper.*\['shared'\]"):
+        initializers.data_dependent(model, tools.random(8, 4))
+    assert_unchanged(model, before)
 
 
 def test_separable_convolution():

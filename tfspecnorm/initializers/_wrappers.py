@@ -6,6 +6,7 @@ import keras
 
 from tfspecnorm._checks import check_model
 from tfspecnorm._rebuilding import wrappers_in
+from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers import WeightNorm
 
 
@@ -22,10 +23,12 @@ def weight_norms_in(model: Any) -> list[WeightNorm]:
 
 
 def biases_in(wrapper: WeightNorm) -> list[keras.Variable]:
-    """The variables of the wrapped layer that are biases."""
+    """The variables of the wrapped layer that are biases, but for those of recurrent layers."""
+    if any(isinstance(part, keras.layers.RNN) for part in layers_in(wrapper.layer)):
+        return []
     kernels = {id(kernel.variable) for kernel in wrapper.kernels}
     return [
         variable
-        for variable in wrapper.layer.trainable_variables
+        for variable in wrapper.layer.weights
         if variable.name == "bias" and id(variable) not in kernels
     ]

@@ -10,8 +10,10 @@ import numpy as np
 from keras import ops, tree
 
 from tfspecnorm.initializers._wrappers import weight_norms_in
-from tfspecnorm.kernels import biases
+from tfspecnorm.kernels import biases, kernels_of
+from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers import WeightNorm
+from tfspecnorm.norms.matrix import TINY
 
 # Below this share of its own size a deviation is rounding.
 _CONSTANT = 1e-5
@@ -40,8 +42,9 @@ def data_dependent(model: keras.Model, batch: Any) -> None:
 
     Raises:
         ValueError: If the model is not built or holds no `WeightNorm`, a layer is of another
-            kind, does not run, or has a direction of zeros; if the batch is not finite, has a
-            single value for a channel, or leaves a channel constant. The model is unchanged then.
+            kind, does not run, is in two wrappers, or has a direction of zeros; if the batch is
+            not finite, has a single value for a channel, or leaves a channel constant. The model
+            is unchanged then.
 
     Example:
 
@@ -62,13 +65,14 @@ def data_dependent(model: keras.Model, batch: Any) -> None:
     wrappers = weight_norms_in(model)
     for wrapper in wrappers:
         _check_layer(wrapper)
+    _check_wrapped_once(wrappers)
     for part in tree.flatten(batch):
         if not np.all(np.isfinite(ops.convert_to_numpy(ops.cast(part, "float32")))):
             raise ValueError(
                 "Argument `batch` must be finite. Received: batch with NaN or infinity"
             )
     done: set[int] = set()
-    with _all_or_nothing(wrappers), contextlib.ExitStack() as stack:
+    with _nothing_else_changes(model, wrappers), contextlib.ExitStack() as stack:
         for wrapper in wrappers:
             stack.enter_context(_initialized_when_called(wrapper, done))
         model(tree.map_structure(ops.convert_to_tensor, batch), training=False)
@@ -81,16 +85,34 @@ def data_dependent(model: keras.Model, batch: Any) -> None:
 
 
 @contextlib.contextmanager
-def _all_or_nothing(wrappers: list[WeightNorm]) -> Iterator[None]:
-    """Puts all weights back if something fails."""
-    variables = [variable for wrapper in wrappers for variable in wrapper.weights]
-    before = [np.array(ops.convert_to_numpy(variable)) for variable in variables]
+def _nothing_else_changes(model: keras.Model, wrappers: list[WeightNorm]) -> Iterator[None]:
+    """Puts back what the model moves as it runs, and gains and biases too if something fails."""
+    variables = {id(v): v for v in [*model.variables, *_states_in(model)]}
+    targets = {id(gain) for wrapper in wrappers for gain in wrapper.gains().values()}
+    targets |= {id(biases.bias_of(wrapper.layer).variable) for wrapper in wrappers}
+    before = {key: np.array(ops.convert_to_numpy(v)) for key, v in variables.items()}
+
+    def put_back(keys: Any) -> None:
+        for key in keys:
+            variables[key].assign(before[key])
+
     try:
         yield
     except BaseException:
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)
+        put_back(variables)
         raise
+    put_back(variables.keys() - targets)
+
+
+def _states_in(model: keras.Model) -> list[keras.Variable]:
+    """The states that recurrent layers keep between batches: they are not among the variables."""
+    return [
+        state
+        for part in layers_in(model)
+        if isinstance(part, keras.layers.RNN) and part.stateful
+        for state in tree.flatten(part.states)
+        if isinstance(state, keras.Variable)
+    ]
 
 
 @contextlib.contextmanager
@@ -124,7 +146,7 @@ def _initialize(wrapper: WeightNorm, run: Any) -> None:
         outputs = ops.convert_to_numpy(ops.cast(run(), "float32")).astype("float64")
     mean, deviation = _statistics(outputs, bias, wrapper.layer.name)
     *_, last = wrapper.gains().values()
-    last.assign((1 / deviation).reshape(last.shape))
+    last.assign(_by_unit(1 / deviation, wrapper.layer).reshape(last.shape))
     if bias.variable is not None:
         bias.variable.assign((-mean / deviation).reshape(bias.shape))
 
@@ -150,6 +172,33 @@ def _statistics(outputs: np.ndarray, bias: biases.Bias, name: str) -> tuple[Any,
     return mean, deviation
 
 
+def _by_unit(values: np.ndarray, layer: Any) -> np.ndarray:
+    """Values of the output channels in the order of the kernel's units."""
+    while isinstance(layer, keras.layers.TimeDistributed):
+        layer = layer.layer
+    if not isinstance(layer, keras.layers.EinsumDense):
+        return values
+    operands, output = layer.equation.replace(" ", "").split("->")
+    labels = operands.split(",")[1]
+    sizes = dict(zip(labels, layer.kernel.shape, strict=True))
+    channels = [label for label in output if label in labels]
+    (kernel,) = kernels_of(layer)
+    linear_map = kernel.linear_map
+    units = [labels[axis] for axis in linear_map.block_axes + linear_map.output_axes]
+    values = values.reshape([sizes[label] for label in channels])
+    return values.transpose([channels.index(label) for label in units])
+
+
+def _check_wrapped_once(wrappers: list[WeightNorm]) -> None:
+    kernels = [id(kernel.variable) for wrapper in wrappers for kernel in wrapper.kernels]
+    twice = {w.layer.name for w in wrappers for k in w.kernels if kernels.count(id(k.variable)) > 1}
+    if twice:
+        raise ValueError(
+            "Argument `model` must have each layer in one wrapper: the bias of a layer in two "
+            f"cannot serve both. Received: model with {sorted(twice)} in several"
+        )
+
+
 def _check_layer(wrapper: WeightNorm) -> None:
     layer = wrapper.layer
     known = biases.takes_bias(layer)
@@ -165,7 +214,8 @@ def _check_layer(wrapper: WeightNorm) -> None:
         )
     for kernel in wrapper.kernels:
         matrix = kernel.linear_map.matrix(ops.convert_to_numpy(kernel.variable), np)
-        zero = ~np.any(matrix, axis=-2)
+        # Of such directions the layer does not take the length either.
+        zero = np.abs(matrix).max(axis=-2) <= TINY
         if np.any(zero):
             raise ValueError(
                 "Argument `model` must have directions that are not zero. Received: model with "

@@ -1,6 +1,7 @@
 """Orthogonal directions, and gains that preserve the size of activations in deep networks."""
 
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,11 +10,18 @@ import numpy as np
 
 from tfspecnorm.initializers._wrappers import biases_in, weight_norms_in
 from tfspecnorm.kernels import Kernel
+from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers import WeightNorm
 from tfspecnorm.norms import LinearMap
 
 _FEED_FORWARD = 2.0
-_SHORTCUT = 1.0
+_LINEAR = 1.0
+_WITHOUT_RULE = (
+    keras.layers.Embedding,
+    keras.layers.RNN,
+    keras.layers.MultiHeadAttention,
+    keras.layers.GroupQueryAttention,
+)
 
 
 class ResidualBlock(NamedTuple):
@@ -43,7 +51,8 @@ def robust(
     γ is 2 for feed-forward layers, which a ReLU follows. In a residual network γ is 1/B for the
     last layer of a branch, where B counts the blocks of its *stage*, and 1 for a layer in the
     shortcut. A convolution's taps occur in both fans and cancel, so g = √(γ · inputs / outputs);
-    groups and channels of depthwise kernels count by themselves.
+    groups and channels of depthwise kernels count by themselves. γ of a separable convolution
+    is that of its pointwise kernel; the depthwise one, which no ReLU follows, has 1.
 
     Guarantee: the directions of the smaller side of each matrix are *exactly* orthonormal. For
     widths around 1000 the norm of activations and of gradients stays within 0.8 to 1.25 over 20
@@ -55,13 +64,15 @@ def robust(
         stages: Residual stages, each a sequence of `ResidualBlock`s.
         gammas: Dict from the name of a layer (of the wrapper or the wrapped one) to its γ, a
             positive number, or to `None` to leave the layer as it is. It overrides the rules
-            above, for a layer that no ReLU follows, say. Embeddings and recurrent layers have
-            no rule: they must be named here.
-        seed: Integer, or `None` for other directions in each call.
+            above, for a layer that no ReLU follows, say. Embeddings, recurrent layers and
+            attention have no rule: they must be named here. A number counts for each of their
+            kernels; biases of recurrent layers, such as that of a forget gate, stay.
+        seed: Integer, 0 or larger, or `None` for other directions in each call.
 
     Raises:
-        ValueError: If the model is not built or holds no `WeightNorm`, a name is unknown or
-            occurs twice, γ is not positive, or a layer has no rule. The model is unchanged then.
+        ValueError: If the model is not built or holds no `WeightNorm`, an argument is of another
+            form, a name is unknown or occurs twice, γ is not positive, or a layer has no rule.
+            The model is unchanged then.
 
     Example:
 
@@ -79,8 +90,8 @@ def robust(
     WeightNorm & ResNets", 2019, arXiv:1906.02341.
     """
     wrappers = weight_norms_in(model)
-    chosen = _gammas(model, wrappers, stages, gammas or {})
-    random = np.random.default_rng(seed)
+    chosen = _gammas(model, wrappers, _checked_stages(stages), _checked_gammas(gammas))
+    random = np.random.default_rng(_checked_seed(seed))
     values: list[tuple[keras.Variable, Any]] = []
     for wrapper, gamma in zip(wrappers, chosen, strict=True):
         if gamma is None:
@@ -88,7 +99,7 @@ def robust(
         for kernel in wrapper.kernels:
             gain = wrapper.gains()[kernel.name]
             values.append((kernel.variable, orthogonal(kernel.linear_map, random)))
-            values.append((gain, np.full(gain.shape, _gain(kernel.linear_map, gamma))))
+            values.append((gain, np.full(gain.shape, _gain(wrapper, kernel, gamma))))
         values += [(bias, np.zeros(bias.shape)) for bias in biases_in(wrapper)]
     for variable, value in values:
         variable.assign(value)
@@ -105,9 +116,48 @@ def orthogonal(linear_map: LinearMap, random: np.random.Generator) -> np.ndarray
     return keras.ops.convert_to_numpy(linear_map.kernel(np.ascontiguousarray(matrix)))
 
 
-def _gain(linear_map: LinearMap, gamma: float) -> float:
-    fan_in, fan_out = linear_map.fans
+def _gain(wrapper: WeightNorm, kernel: Kernel, gamma: float) -> float:
+    separable = isinstance(
+        wrapper.layer, (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+    )
+    if separable and kernel.name == "depthwise_kernel":
+        gamma = _LINEAR
+    fan_in, fan_out = kernel.linear_map.fans
     return math.sqrt(gamma * fan_in / fan_out)
+
+
+def _checked_stages(stages: Any) -> Any:
+    if stages is None:
+        return ()
+    if not isinstance(stages, (list, tuple)) or not all(
+        isinstance(stage, (list, tuple))
+        and stage
+        and all(isinstance(block, ResidualBlock) for block in stage)
+        for stage in stages
+    ):
+        raise ValueError(
+            "Argument `stages` must be a sequence of stages, each a sequence of at least one "
+            f"`ResidualBlock`. Received: stages={stages!r}"
+        )
+    return stages
+
+
+def _checked_gammas(gammas: Any) -> Any:
+    if gammas is not None and not isinstance(gammas, dict):
+        raise ValueError(
+            "Argument `gammas` must be a dict from the name of a layer to a positive number or "
+            f"`None`. Received: gammas={gammas!r}"
+        )
+    return gammas or {}
+
+
+def _checked_seed(seed: Any) -> Any:
+    whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
+    if seed is not None and not (whole and seed >= 0):
+        raise ValueError(
+            f"Argument `seed` must be an integer, 0 or larger, or `None`. Received: seed={seed!r}"
+        )
+    return seed
 
 
 def _gammas(
@@ -124,11 +174,11 @@ def _gammas(
 
     found: dict[int, float | None] = {}
     given = [(block.last, 1 / len(stage)) for stage in stages for block in stage]
-    given += [(b.shortcut, _SHORTCUT) for stage in stages for b in stage if b.shortcut]
+    given += [(b.shortcut, _LINEAR) for stage in stages for b in stage if b.shortcut is not None]
     for argument, rules in (("stages", given), ("gammas", list(gammas.items()))):
         named = set()
         for name, gamma in rules:
-            positions = by_name.get(name, [])
+            positions = by_name.get(name, []) if isinstance(name, str) else []
             if len(positions) != 1 or positions[0] in named:
                 raise ValueError(
                     f"Argument `{argument}` must name weight-normalized layers of the model, each "
@@ -145,19 +195,19 @@ def _gammas(
     without = [
         wrapper.layer.name
         for position, wrapper in enumerate(wrappers)
-        if position not in found and not all(_has_rule(kernel) for kernel in wrapper.kernels)
+        if position not in found and not _has_rule(wrapper)
     ]
     if without:
         raise ValueError(
-            "Argument `gammas` must name embeddings and recurrent layers, for which there is no "
-            f"rule: give each a number, or `None` to leave it. Received: gammas without {without}"
+            "Argument `gammas` must name embeddings, recurrent layers and attention, for which "
+            "there is no rule: give each a number, or `None` to leave it. "
+            f"Received: gammas without {without}"
         )
     return [found.get(position, _FEED_FORWARD) for position in range(len(wrappers))]
 
 
-def _has_rule(kernel: Kernel) -> bool:
-    recurrent = kernel.gates or kernel.name.endswith("recurrent_kernel")
-    return kernel.linear_map.kind != "embedding" and not recurrent
+def _has_rule(wrapper: WeightNorm) -> bool:
+    return not any(isinstance(part, _WITHOUT_RULE) for part in layers_in(wrapper.layer))
 
 
 def _is_positive(value: Any) -> bool:
