@@ -11,7 +11,15 @@ import pytest
 from keras import layers
 
 from tests import tools
-from tests.migration.addons import SOME, branches, built, images, nested, with_formats
+from tests.migration.addons import (
+    SOME,
+    branches,
+    built,
+    images,
+    needs_tensorflow,
+    nested,
+    with_formats,
+)
 from tests.migration.wrapped import wrappers
 from tfspecnorm.layers import SpectralNorm, WeightNorm
 from tfspecnorm.migration import load_tensorflow_addons
