@@ -402,3 +402,18 @@ def test_a_layer_that_runs_twice_takes_its_first_run():
     batch = tools.random(32, 4)
     initializers.data_dependent(model, batch)
     np.testing.assert_allclose(tools.array(shared(batch)).std(axis=0), 1, atol=1e-5)
+
+
+def test_a_wrapper_inside_a_time_distributed_layer_is_refused():
+    model = model_of(layers.TimeDistributed(WeightNorm(layers.Dense(3))), shape=(5, 4))
+    with pytest.raises(ValueError, match="wrappers around a TimeDistributed, not in it"):
+        initializers.data_dependent(model, tools.random(8, 5, 4))
+
+
+def test_a_wrapper_around_a_time_distributed_layer():
+    model = model_of(WeightNorm(layers.TimeDistributed(layers.Dense(3))), shape=(5, 4))
+    batch = tools.random(8, 5, 4) * np.arange(1.0, 6.0, dtype="float32")[:, None]
+    initializers.data_dependent(model, batch)
+    outputs = tools.array(model(batch))
+    np.testing.assert_allclose(outputs.std(axis=(0, 1)), 1, atol=1e-5)
+    np.testing.assert_allclose(outputs.mean(axis=(0, 1)), 0, atol=1e-5)

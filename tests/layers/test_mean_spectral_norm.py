@@ -50,6 +50,10 @@ def built(name, use_bias=True, **options):
     return layer, tools.random(6, *shape, seed=5) + 1.0, axes
 
 
+# What Keras says of a convolution that is given a mask.
+passes_no_mask_on = pytest.mark.filterwarnings("ignore:.*does not support masking:UserWarning")
+
+
 def bias_of(layer):
     (bias,) = [variable for variable in layer.trainable_variables if variable.name == "bias"]
     bias.assign(tools.random(*bias.shape, seed=3))
@@ -181,12 +185,56 @@ def test_masked_steps_do_not_count():
     np.testing.assert_allclose(tools.array(model(ids, training=True)), outputs, atol=1e-6)
 
 
+@passes_no_mask_on
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("channels", [3, 6])
+def test_masked_steps_of_a_convolution(data_format, channels):
+    if tools.BACKEND == "tensorflow" and data_format == "channels_first":
+        pytest.skip("no such convolution on a CPU")
+    layer = MeanSpectralNorm(layers.Conv1D(channels, 3, padding="same", data_format=data_format))
+    mask = np.array([[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0]], bool)
+    inputs = tools.random(2, 6, 4)
+    inputs = inputs if data_format == "channels_last" else inputs.transpose(0, 2, 1)
+    outputs = tools.array(layer(inputs, training=True, mask=mask))
+    outputs = outputs if data_format == "channels_last" else outputs.transpose(0, 2, 1)
+    np.testing.assert_allclose(outputs[mask].mean(axis=0), 0.0, atol=1e-6)
+
+
+@passes_no_mask_on
+@pytest.mark.parametrize("options", [{"strides": 2, "padding": "same"}, {"padding": "valid"}])
+def test_a_mask_of_other_steps_is_ignored(options):
+    layer = MeanSpectralNorm(layers.Conv1D(4, 3, **options))
+    mask = np.array([[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0]], bool)
+    outputs = tools.array(layer(tools.random(2, 6, 4), training=True, mask=mask))
+    np.testing.assert_allclose(outputs.mean(axis=(0, 1)), 0.0, atol=1e-6)
+
+
+@passes_no_mask_on
+def test_masked_sequences_of_unknown_length():
+    model = keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),
+            layers.Embedding(20, 4, mask_zero=True),
+            MeanSpectralNorm(layers.Conv1D(5, 3)),
+            layers.GlobalMaxPooling1D(),
+            layers.Dense(1),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    for length in (6, 9):
+        ids = np.random.default_rng(0).integers(0, 20, (4, length)).astype("int32")
+        assert np.isfinite(model.train_on_batch(ids, np.ones((4, 1))))
+
+
 def test_everything_masked():
     layer = MeanSpectralNorm(layers.Dense(3))
+    inputs = tools.random(2, 4, 5)
+    layer(inputs, training=True)
+    before = tools.array(layer.moving_mean).copy()
     mask = ops.convert_to_tensor(np.zeros((2, 4), bool))
-    outputs = layer(tools.random(2, 4, 5), training=True, mask=mask)
+    outputs = layer(inputs, training=True, mask=mask)
     assert np.all(np.isfinite(tools.array(outputs)))
-    np.testing.assert_array_equal(tools.array(layer.moving_mean), 0.0)
+    np.testing.assert_array_equal(tools.array(layer.moving_mean), before)
 
 
 def test_masked_layer_is_saved_wrapped_and_folded(tmp_path):
@@ -241,6 +289,10 @@ def test_restart_forgets_the_running_mean_and_a_created_bias():
         (
             lambda: layers.TimeDistributed(layers.Dense(4, activation="tanh")),
             "no activation.*TimeDistributed.*activation='tanh'",
+        ),
+        (
+            lambda: layers.Dense(4, activity_regularizer="l2"),
+            "no `activity_regularizer`.*ActivityRegularization.*Received: layer=Dense",
         ),
         (lambda: layers.Embedding(4, 3), "add one bias.*Received: layer=Embedding"),
         (lambda: layers.LSTM(4), "add one bias.*Received: layer=LSTM"),

@@ -304,7 +304,8 @@ def test_norm_by_name_object_and_dict():
     for norm in (None, {"depthwise_kernel": "fourier"}):
         outputs = tools.array(SpectralNorm(inner, norm=norm)(inputs))
         assert np.abs(outputs - expected).max() > 1e-3
-    with pytest.raises(ValueError, match="depthwise"):
+    fits = r"`norm` must fit each kernel.*norm=Fourier\(\) for kernel 'pointwise_kernel'"
+    with pytest.raises(ValueError, match=fits):
         SpectralNorm(inner, norm="fourier")(inputs)
 
 

@@ -179,6 +179,80 @@ def test_batch_normalization_that_does_not_follow_directly_stays():
         np.testing.assert_allclose(tools.array(new), tools.array(old), atol=1e-5 * size)
 
 
+def shared_between_models():
+    """Two domains with statistics of their own behind one convolution."""
+    convolution = layers.Conv2D(4, 3)
+    parts = [
+        keras.Sequential([keras.Input((8, 8, 4)), convolution, layers.BatchNormalization()])
+        for _ in range(2)
+    ]
+    inputs = keras.Input((8, 8, 4))
+    return keras.Model(inputs, [part(inputs) for part in parts])
+
+
+def shared_with_the_outer_model():
+    convolution = layers.Conv2D(4, 3)
+    nested = keras.Sequential([keras.Input((8, 8, 4)), convolution, layers.BatchNormalization()])
+    inputs = keras.Input((8, 8, 4))
+    return keras.Model(inputs, [nested(inputs), convolution(inputs)])
+
+
+def used_elsewhere_too():
+    normalization = layers.BatchNormalization()
+    nested = keras.Sequential([keras.Input((8, 8, 4)), layers.Conv2D(4, 3), normalization])
+    inputs = keras.Input((8, 8, 4))
+    return keras.Model(inputs, [nested(inputs), normalization(inputs)])
+
+
+@pytest.mark.parametrize(
+    "make", [shared_between_models, shared_with_the_outer_model, used_elsewhere_too]
+)
+def test_layers_that_several_models_share_stay(make):
+    base = make()
+    single = keras.Sequential(
+        [keras.Input((8, 8, 4)), layers.Conv2D(4, 3, name="alone"), layers.BatchNormalization()]
+    )
+    inputs = keras.Input((8, 8, 4))
+    model = randomized(keras.Model(inputs, [*base(inputs), single(inputs)]))
+    wrapped = tfspecnorm.wrap(model, WeightNorm, remove_batch_normalization=True)
+    data = tools.random(2, 8, 8, 4)
+    for new, old in zip(wrapped(data), model(data), strict=True):
+        size = np.abs(tools.array(old)).max()
+        np.testing.assert_allclose(tools.array(new), tools.array(old), atol=1e-5 * size)
+
+
+def test_behind_a_masked_layer():
+    inputs = keras.Input((5, 6))
+    hidden = layers.Dense(3)(layers.Masking()(inputs))
+    outputs = layers.LSTM(2)(layers.BatchNormalization()(hidden))
+    model = randomized(keras.Model(inputs, outputs))
+    wrapped = tfspecnorm.wrap(model, {layers.Dense: WeightNorm}, remove_batch_normalization=True)
+    assert "BatchNormalization" not in types(wrapped)
+    data = tools.random(2, 5, 6)
+    data[:, 3:] = 0
+    np.testing.assert_allclose(tools.array(wrapped(data)), tools.array(model(data)), atol=1e-5)
+
+
+@pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="64 bits on this backend alone")
+def test_merging_keeps_double_precision():
+    keras.config.set_dtype_policy("float64")
+    model = keras.Sequential(
+        [keras.Input((8, 8, 4)), layers.Conv2D(4, 3), layers.BatchNormalization()]
+    )
+    for variable in model.weights:
+        variable.assign(np.random.default_rng(0).uniform(0.5, 1.5, variable.shape))
+    inputs = tools.random(2, 8, 8, 4, dtype="float64")
+    wrapped = tfspecnorm.wrap(model, WeightNorm, remove_batch_normalization=True)
+    expected = tools.array(model(inputs))
+    np.testing.assert_allclose(tools.array(wrapped(inputs)), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_bidirectional_layer_follows_the_rule_of_what_it_holds():
+    model = chain(layers.Bidirectional(layers.LSTM(3)), layers.Dense(2), shape=(5, 4))
+    wrapped = tfspecnorm.wrap(model, {layers.LSTM: SpectralNorm})
+    assert types(wrapped) == ["SpectralNorm", "Dense"]
+
+
 def test_nested_models_are_searched():
     inner = keras.Sequential(
         [keras.Input((8, 8, 4)), layers.Conv2D(5, 3), layers.BatchNormalization()], name="inner"

@@ -66,6 +66,7 @@ def data_dependent(model: keras.Model, batch: Any) -> None:
     for wrapper in wrappers:
         _check_layer(wrapper)
     _check_wrapped_once(wrappers)
+    _check_runs_on_whole_batches(model)
     for part in tree.flatten(batch):
         if not np.all(np.isfinite(ops.convert_to_numpy(ops.cast(part, "float32")))):
             raise ValueError(
@@ -197,6 +198,18 @@ def _check_wrapped_once(wrappers: list[WeightNorm]) -> None:
             "Argument `model` must have each layer in one wrapper: the bias of a layer in two "
             f"cannot serve both. Received: model with {sorted(twice)} in several"
         )
+
+
+def _check_runs_on_whole_batches(model: keras.Model) -> None:
+    for part in layers_in(model):
+        if isinstance(part, keras.layers.TimeDistributed):
+            held = [p for p in layers_in(part.layer) if isinstance(p, WeightNorm)]
+            if held:
+                raise ValueError(
+                    "Argument `model` must have wrappers around a TimeDistributed, not in it, "
+                    "where they run once for each time step. Received: model with "
+                    f"'{held[0].name}' in '{part.name}'"
+                )
 
 
 def _check_layer(wrapper: WeightNorm) -> None:

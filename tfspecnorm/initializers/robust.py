@@ -113,7 +113,7 @@ def orthogonal(linear_map: LinearMap, random: np.random.Generator) -> np.ndarray
     # The signs make the distribution uniform.
     factor = factor * np.sign(np.diagonal(triangle, axis1=-2, axis2=-1))[..., None, :]
     matrix = factor if inputs >= outputs else np.swapaxes(factor, -2, -1)
-    return keras.ops.convert_to_numpy(linear_map.kernel(np.ascontiguousarray(matrix)))
+    return linear_map.kernel(matrix, np)
 
 
 def _gain(wrapper: WeightNorm, kernel: Kernel, gamma: float) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+from keras import ops
 
 _CONVOLUTIONS = (
     keras.layers.Conv1D,
@@ -62,6 +63,34 @@ def activation_of(layer: Any) -> Any:
     """The activation that the layer applies after its bias, `None` if it is linear."""
     activation = getattr(_plain(layer), "activation", None)
     return None if activation is keras.activations.linear else activation
+
+
+def activity_regularizer_of(layer: Any) -> Any:
+    """The regularizer of the layer's outputs, or of those of the layer that it repeats."""
+    return layer.activity_regularizer or _plain(layer).activity_regularizer
+
+
+def mask_of_outputs(layer: Any, mask: Any, rank: int) -> Any:
+    """A mask of inputs in a shape that broadcasts against outputs of a rank.
+
+    `None` without a mask, and where the steps of the outputs are not those of the inputs.
+    """
+    if mask is None or len(mask.shape) >= rank:
+        return None
+    axes = list(range(len(mask.shape)))
+    if not isinstance(layer, keras.layers.TimeDistributed):
+        if isinstance(layer, keras.layers.EinsumDense):
+            steps = layer.equation.replace(" ", "").split("->")
+            if steps[0][: len(axes)] != steps[1][: len(axes)]:
+                return None
+        elif isinstance(layer, _CONVOLUTIONS):
+            keeps = layer.padding in ("same", "causal") and layer.strides in (1, (1,))
+            if layer.rank != 1 or len(axes) != 2 or not keeps:
+                return None
+            if layer.data_format == "channels_first":
+                axes = [0, 2]
+    sizes = iter([size if size is not None else -1 for size in mask.shape])
+    return ops.reshape(mask, [next(sizes) if axis in axes else 1 for axis in range(rank)])
 
 
 @contextlib.contextmanager

@@ -56,12 +56,12 @@ class DividedByNorm(Reparameterization):
         self._state = {}
         self._scale_variables = {}
 
-    def build(self, input_shape: Any = None, **shapes: Any) -> None:
-        super().build(input_shape, **shapes)
+    def check_kernels(self) -> None:
+        received = f"{type(self.layer).__name__} named '{self.layer.name}'"
         if self.per_gate and not any(kernel.gates for kernel in self.kernels):
             raise ValueError(
-                "Argument `per_gate` must be `False` for a layer without gates. Received: "
-                f"per_gate=True for {type(self.layer).__name__} named '{self.layer.name}'"
+                "Argument `per_gate` must be `False` for a layer without gates. "
+                f"Received: per_gate=True for {received}"
             )
         if isinstance(self.norm, dict):
             names = {kernel.name for kernel in self.kernels}
@@ -71,6 +71,16 @@ class DividedByNorm(Reparameterization):
                     f"Argument `norm` must have keys among the layer's kernels {sorted(names)}. "
                     f"Received: norm with {unknown}"
                 )
+        for kernel in self.kernels:
+            norm = self._norm(kernel)
+            try:
+                norm.state_shapes(kernel.linear_map)
+            except ValueError as error:
+                raise ValueError(
+                    "Argument `norm` must fit each kernel of the layer; a dict from kernel name to "
+                    f"norm gives each its own. Received: norm={norm!r} for kernel "
+                    f"'{kernel.name}' ({kernel.linear_map.kind}) of {received}"
+                ) from error
 
     def create_state(self, kernel: Kernel) -> None:
         norm = self._norm(kernel)
@@ -91,14 +101,16 @@ class DividedByNorm(Reparameterization):
             for name, shape in norm.state_shapes(kernel.linear_map).items()
         }
         if self.scale.trainable:
-            self._scale_variables[kernel.name] = self.add_weight(
+            variable = self.add_weight(
                 name=prefix + "scale",
                 shape=(),
                 initializer=start.scale_initializer(self.scale),
                 dtype=dtype,
                 autocast=False,
-                trainable=kernel.variable.trainable,
             )
+            # Made as a trainable one, which it becomes when its layer is no longer frozen.
+            variable.trainable = kernel.variable.trainable
+            self._scale_variables[kernel.name] = variable
 
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
         measured = self._measure(kernel, value, self.power_iterations if training else 0)

@@ -1,6 +1,7 @@
 """The mechanism: a layer computes with kernels that are functions of its variables."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ from keras import ops, tree
 from tfspecnorm.kernels import Kernel, check_registered, kernels_of
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._precision import kernel_value, read_master
+from tfspecnorm.layers._tracing import outside_of_tracing
 
 # Note [Substitution]
 # `layer.kernel = tensor` is impossible in Keras 3, and assigning to the variable would train
@@ -49,7 +51,10 @@ class Reparameterization(keras.layers.Wrapper):
         check_registered(layer)
         if kwargs.get("dtype") is None:
             kwargs["dtype"] = layer.dtype_policy
+        kwargs.setdefault("trainable", layer.trainable)
         super().__init__(layer, autocast=False, **kwargs)
+        # See Note [Arguments].
+        self._call_signature = _signature(self.call, layer.call)
         self.supports_masking = layer.supports_masking
 
     def create_state(self, kernel: Kernel) -> None:
@@ -84,22 +89,30 @@ class Reparameterization(keras.layers.Wrapper):
         """What the wrapped layer accepts, neither more nor less."""
         return self.layer.input_spec
 
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        if not self.built and not self.layer.built:
-            shapes = _build_shapes(self.layer, (inputs, *args), kwargs)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        first = next(iter(inspect.signature(self.layer.call).parameters), None)
+        if not args and first in kwargs:
+            args = (kwargs.pop(first),)
+        if not self.built and not self.layer.built and args:
+            shapes = _build_shapes(self.layer, args, kwargs)
             if len(shapes) > 1:
                 self.build(**shapes)
-        return super().__call__(inputs, *args, **kwargs)
+        return super().__call__(*args, **kwargs)
 
     def build(self, input_shape: Any = None, **shapes: Any) -> None:
         """Build the wrapped layer, with several named shapes if it takes several inputs."""
-        if not self.layer.built:
-            if shapes:
-                self.layer.build(**shapes)
-            else:
-                self.layer.build(input_shape)
-        for kernel in self.kernels:
-            self.create_state(kernel)
+        with outside_of_tracing():
+            if not self.layer.built:
+                if shapes:
+                    self.layer.build(**shapes)
+                else:
+                    self.layer.build(input_shape)
+            self.check_kernels()
+            for kernel in self.kernels:
+                self.create_state(kernel)
+
+    def check_kernels(self) -> None:
+        """Raise a `ValueError` if the kernels of the built layer are not what is wanted."""
 
     def get_build_config(self) -> dict[str, Any] | None:
         return self.layer.get_build_config()
@@ -236,6 +249,19 @@ class Reparameterization(keras.layers.Wrapper):
             return ops.cast(tensor, self.compute_dtype)
 
         return tree.map_structure(cast, outputs)
+
+
+def _signature(own: Callable[..., Any], inner: Callable[..., Any]) -> inspect.Signature:
+    """The inner signature, with the named arguments that the wrapper takes beside it."""
+    wanted = inspect.signature(inner).parameters
+    added = [
+        part
+        for name, part in inspect.signature(own).parameters.items()
+        if part.kind is part.KEYWORD_ONLY and name not in wanted
+    ]
+    parameters = list(wanted.values())
+    last = [part for part in parameters if part.kind is part.VAR_KEYWORD]
+    return inspect.Signature([part for part in parameters if part not in last] + added + last)
 
 
 def _build_shapes(

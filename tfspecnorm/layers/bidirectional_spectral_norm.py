@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm.kernels import Kernel, held_by
+from tfspecnorm.kernels import held_by
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.norms import Bidirectional
 
@@ -83,10 +83,10 @@ class BidirectionalSpectralNorm(DividedByNorm):
             if isinstance(part, keras.layers.Embedding):
                 _refuse_embedding(part)
 
-    def create_state(self, kernel: Kernel) -> None:
-        if kernel.linear_map.kind == "embedding":
+    def check_kernels(self) -> None:
+        super().check_kernels()
+        if any(kernel.linear_map.kind == "embedding" for kernel in self.kernels):
             _refuse_embedding(self.layer)
-        super().create_state(kernel)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

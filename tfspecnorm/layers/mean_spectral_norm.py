@@ -1,5 +1,6 @@
 """Mean spectral normalization."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -30,8 +31,10 @@ class MeanSpectralNorm(DividedByNorm):
     variable of the wrapper. The activation follows the wrapper. Trained variables: the kernel
     and one bias per channel.
 
-    In a sequence with a mask, masked steps do not count in the mean. `trainable=False` means
-    evaluation, as for `keras.layers.BatchNormalization`.
+    In a sequence with a mask, masked steps do not count in the mean: of dense layers, of a
+    `TimeDistributed`, and of one-dimensional convolutions that keep the steps (stride 1, padding
+    "same" or "causal"); other layers ignore a mask. `trainable=False` means evaluation, as for
+    `keras.layers.BatchNormalization`.
 
     Guarantee: in training the mean of each output channel is *exactly* its bias, and the mean's
     subtraction, an orthogonal projection, enlarges nothing. In evaluation it is a constant
@@ -55,8 +58,8 @@ class MeanSpectralNorm(DividedByNorm):
     Call arguments: those of the wrapped layer, and `mask`.
 
     Raises:
-        ValueError: For a layer of another class, one with an activation, and bad values of the
-            other arguments.
+        ValueError: For a layer of another class, one with an activation or an activity regularizer,
+            and bad values of the other arguments.
 
     Example:
 
@@ -94,6 +97,7 @@ class MeanSpectralNorm(DividedByNorm):
         self.momentum = float(momentum)
         self.synchronized = bool(synchronized)
         self._created_bias: keras.Variable | None = None
+        self._layer_takes_mask = "mask" in inspect.signature(layer.call).parameters
 
     def build(self, input_shape: Any = None, **shapes: Any) -> None:
         super().build(input_shape, **shapes)
@@ -122,6 +126,8 @@ class MeanSpectralNorm(DividedByNorm):
     ) -> Any:
         training = bool(training) and self.trainable and self.layer.trainable
         values, shift = read_master(lambda: (self.substitutes(training), self._shift(training)))
+        if self._layer_takes_mask:
+            kwargs["mask"] = mask
         outputs = self.call_with(values, inputs, *args, **kwargs)
         if shift is not None:
             precise = at_least_32_bits(outputs)
@@ -186,17 +192,26 @@ class MeanSpectralNorm(DividedByNorm):
     def _batch_mean(self, outputs: Any, mask: Any) -> Any:
         """Mean of each output channel, which moves the running mean."""
         axes = biases.bias_of(self.layer).reduced_axes(len(outputs.shape))
-        weights = _weights(outputs, mask)
-        total = ops.sum(outputs * weights, axis=axes, keepdims=True)
-        count = ops.sum(ops.broadcast_to(weights, ops.shape(outputs)), axis=axes, keepdims=True)
+        mask = biases.mask_of_outputs(self.layer, mask, len(outputs.shape))
+        if mask is None:
+            total = ops.sum(outputs, axis=axes, keepdims=True)
+            count = ops.cast(ops.size(outputs), total.dtype) / ops.cast(
+                ops.size(total), total.dtype
+            )
+        else:
+            weights = ops.broadcast_to(ops.cast(mask, outputs.dtype), ops.shape(outputs))
+            total = ops.sum(outputs * weights, axis=axes, keepdims=True)
+            count = ops.sum(weights, axis=axes, keepdims=True)
         if self.synchronized and keras.backend.backend() == "tensorflow":
             total, count = _mean_over_replicas(total), _mean_over_replicas(count)
-        mean = total / (count + ops.cast(count < TINY, count.dtype))
+        empty = count < TINY
+        mean = total / (count + ops.cast(empty, count.dtype))
         moving = self.moving_mean.value
+        # A batch that is empty or not finite must not leave its mark in the running mean.
+        usable = ops.logical_and(ops.isfinite(mean), ops.logical_not(empty))
         new = ops.reshape(ops.cast(mean, moving.dtype), moving.shape)
         new = self.momentum * moving + (1 - self.momentum) * new
-        # A batch that is not finite must not leave its mark in the running mean.
-        self.moving_mean.assign(ops.where(ops.isfinite(new), new, moving))
+        self.moving_mean.assign(ops.where(ops.reshape(usable, moving.shape), new, moving))
         return mean
 
 
@@ -215,18 +230,13 @@ def _check_layer(layer: keras.layers.Layer) -> None:
             f"Received: layer={type(layer).__name__} named '{layer.name}' with "
             f"activation={getattr(activation, '__name__', activation)!r}"
         )
-
-
-def _weights(outputs: Any, mask: Any) -> Any:
-    """1, or 0 where a mask of the leading axes of the outputs leaves a position out."""
-    if mask is None or len(mask.shape) >= len(outputs.shape):
-        return ops.ones((1,) * len(outputs.shape), dtype=outputs.dtype)
-    sizes = zip(mask.shape[1:], outputs.shape[1:], strict=False)
-    if any(None not in pair and pair[0] != pair[1] for pair in sizes):
-        return ops.ones((1,) * len(outputs.shape), dtype=outputs.dtype)
-    added = len(outputs.shape) - len(mask.shape)
-    mask = ops.reshape(mask, (*ops.shape(mask), *(1,) * added))
-    return ops.cast(mask, outputs.dtype)
+    if biases.activity_regularizer_of(layer) is not None:
+        raise ValueError(
+            "Argument `layer` must have no `activity_regularizer`: it would see the outputs before "
+            "the mean is subtracted. Put it into a `keras.layers.ActivityRegularization` that "
+            f"follows. Received: layer={type(layer).__name__} named '{layer.name}' with "
+            "`activity_regularizer`"
+        )
 
 
 def _mean_over_replicas(value: Any) -> Any:

@@ -65,14 +65,16 @@ class WeightNorm(Reparameterization):
 
     def create_state(self, kernel: Kernel) -> None:
         prefix = f"{kernel.name}_" if len(self.kernels) > 1 else ""
-        self._gains[kernel.name] = self.add_weight(
+        gain = self.add_weight(
             name=prefix + "gain",
             shape=(_units(kernel.linear_map),),
             initializer=_lengths_initializer(kernel),
             dtype=state_dtype(kernel.variable.dtype),
             autocast=False,
-            trainable=kernel.variable.trainable,
         )
+        # Made as a trainable one, which it becomes when its layer is no longer frozen.
+        gain.trainable = kernel.variable.trainable
+        self._gains[kernel.name] = gain
 
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
         matrix = kernel.linear_map.matrix(value)

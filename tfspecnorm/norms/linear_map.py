@@ -127,11 +127,11 @@ class LinearMap:
             kernel = library.transpose(kernel, self._axes)
         return library.reshape(kernel, self.matrix_shape)
 
-    def kernel(self, matrix: Any) -> Any:
+    def kernel(self, matrix: Any, library: ModuleType = ops) -> Any:
         """The kernel whose matrix view is this: the inverse of `matrix`."""
         view = [self._view[axis] for axis in self._axes]
         inverse = sorted(range(len(view)), key=lambda position: self._axes[position])
-        kernel = ops.reshape(matrix, view)
+        kernel = library.reshape(matrix, view)
         if inverse != list(range(len(view))):
-            kernel = ops.transpose(kernel, inverse)
-        return ops.reshape(kernel, self.kernel_shape)
+            kernel = library.transpose(kernel, inverse)
+        return library.reshape(kernel, self.kernel_shape)

@@ -1,5 +1,6 @@
 """A batch normalization that directly follows a layer, merged into that layer."""
 
+import collections
 from typing import Any
 
 import keras
@@ -8,7 +9,7 @@ from keras import ops, tree
 
 from tfspecnorm import kernels
 from tfspecnorm.kernels import biases
-from tfspecnorm.kernels.holders import is_graph
+from tfspecnorm.kernels.holders import is_graph, layers_in
 
 
 def followers(
@@ -16,15 +17,20 @@ def followers(
 ) -> dict[int, keras.layers.BatchNormalization]:
     """Of these layers those that a batch normalization can be merged into, by `id`.
 
-    A batch normalization follows a layer if it takes the layer's output and nothing else does.
+    A batch normalization follows a layer if it takes the layer's output and nothing else does,
+    and if both run once in the whole model.
     """
     chosen = {id(layer) for layer in layers}
-    found = {}
-    for graph in _graphs(model):
-        for layer, follower in _neighbours(graph):
-            if id(layer) in chosen and _can_merge(layer, follower):
-                found[id(layer)] = follower
-    return found
+    graphs = _graphs(model)
+    runs = collections.Counter(key for graph in graphs for key in _runs(graph))
+    return {
+        id(layer): follower
+        for graph in graphs
+        for layer, follower in _neighbours(graph)
+        if id(layer) in chosen
+        and runs[id(layer)] == runs[id(follower)] == 1
+        and _can_merge(layer, follower)
+    }
 
 
 def with_bias(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -47,11 +53,11 @@ def merged_weights(
     last = kernels.kernels_of(layer)[-1]
     *blocks, _, outputs = last.linear_map.matrix_shape
     matrix = last.linear_map.matrix(_array(last.variable), np)
-    kernel = last.linear_map.kernel(matrix * slope.reshape(*blocks, 1, outputs))
+    kernel = last.linear_map.kernel(matrix * slope.reshape(*blocks, 1, outputs), np)
     bias = biases.bias_of(layer).variable
     offset = np.zeros_like(mean) if bias is None else _array(bias)
     weights = [
-        ops.convert_to_numpy(kernel) if variable is last.variable else _array(variable)
+        kernel if variable is last.variable else _array(variable)
         for variable in layer.weights
         if variable is not bias
     ]
@@ -59,14 +65,32 @@ def merged_weights(
 
 
 def _array(variable: keras.Variable) -> np.ndarray:
-    return ops.convert_to_numpy(ops.cast(variable, "float32"))
+    return ops.convert_to_numpy(variable).astype("float64")
 
 
 def _graphs(model: keras.Model) -> list[keras.Model]:
-    """The model and the models that are layers of it."""
-    if not is_graph(model):
-        return []
-    return [model, *(graph for layer in model.layers for graph in _graphs(layer))]
+    """The model and the models that are layers of it, each once."""
+    found: dict[int, keras.Model] = {}
+    waiting = [model]
+    while waiting:
+        graph = waiting.pop()
+        if is_graph(graph) and id(graph) not in found:
+            found[id(graph)] = graph
+            waiting += graph.layers
+    return list(found.values())
+
+
+def _runs(graph: keras.Model) -> list[int]:
+    """The `id` of a layer for each call of it in a graph, also of what a layer holds."""
+    if isinstance(graph, keras.Sequential):
+        calls = dict.fromkeys((layer.name for layer in graph.layers), 1)
+    else:
+        calls = {part["name"]: len(part["inbound_nodes"]) for part in graph.get_config()["layers"]}
+    found = []
+    for layer in graph.layers:
+        parts = [layer] if is_graph(layer) else layers_in(layer)
+        found += [id(part) for part in parts for _ in range(calls[layer.name])]
+    return found
 
 
 def _neighbours(graph: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
@@ -98,7 +122,8 @@ def _producers(node: Any) -> list[str]:
     if isinstance(node, dict):
         if node.get("class_name") == "__keras_tensor__":
             return [node["config"]["keras_history"][0]]
-        node = list(node.values())
+        # Keras passes a mask on as an argument; a batch normalization computes without it here.
+        node = [value for key, value in node.items() if key != "mask"]
     if isinstance(node, (list, tuple)):
         return [name for part in node for name in _producers(part)]
     return []

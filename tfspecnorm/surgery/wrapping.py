@@ -34,7 +34,8 @@ def wrap(
         wrapper: A wrapper of `tfspecnorm.layers`, or a function from a layer to its wrapper;
             what returns the layer itself leaves it as it is. Or a rule for each type: a dict
             from layer class to one of these, or to `None` to leave layers of that class alone. A
-            layer follows the rule of its nearest base class; without one it stays.
+            layer follows the rule of its nearest base class; without one it stays. A
+            `Bidirectional` without a rule of its own follows that of the layer in it.
         where: Function that says of a layer whether to wrap it; it is asked for layers inside
             other layers too. Defaults to every layer with known kernels in the model, in
             models nested in it, and in layers such as `TimeDistributed`, that is not wrapped
@@ -143,9 +144,15 @@ def _rule(wrapper: Any) -> Callable[[keras.layers.Layer], Wrapper | None]:
             isinstance(key, type) and issubclass(key, keras.layers.Layer) for key in wrapper
         )
         if classes and all(value is None or callable(value) for value in wrapper.values()):
-            return lambda layer: next(
-                (wrapper[base] for base in type(layer).__mro__ if base in wrapper), None
-            )
+
+            def nearest(layer: keras.layers.Layer) -> Wrapper | None:
+                rules = (wrapper[base] for base in type(layer).__mro__ if base in wrapper)
+                rule = next(rules, None)
+                if rule is None and isinstance(layer, keras.layers.Bidirectional):
+                    return nearest(layer.forward_layer)
+                return rule
+
+            return nearest
     elif callable(wrapper):
         return lambda layer: wrapper
     raise ValueError(

@@ -1,0 +1,115 @@
+"""A wrapper is called, frozen and built as its layer is."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tfspecnorm
+from tests import tools
+from tfspecnorm import scales
+from tfspecnorm.layers import (
+    BidirectionalSpectralNorm,
+    MeanSpectralNorm,
+    SpectralNorm,
+    WeightNorm,
+)
+
+every_wrapper = pytest.mark.parametrize(
+    "wrapper", [SpectralNorm, BidirectionalSpectralNorm, MeanSpectralNorm, WeightNorm]
+)
+
+
+def test_attention_with_masks_options_and_names():
+    inner = layers.MultiHeadAttention(2, 4)
+    query, value = tools.random(2, 5, 4), tools.random(2, 6, 4, seed=1)
+    mask = np.tril(np.ones((2, 5, 6), bool))
+    options = {"attention_mask": mask, "return_attention_scores": True}
+    wrapper = WeightNorm(inner)
+    found = wrapper(query=query, value=value, **options)
+    expected = inner(query, value, **options)
+    for first, second in zip(found, expected, strict=True):
+        np.testing.assert_allclose(tools.array(first), tools.array(second), atol=1e-5)
+    again = wrapper(query, value, attention_mask=mask, use_causal_mask=True)
+    expected = inner(query, value, attention_mask=mask, use_causal_mask=True)
+    np.testing.assert_allclose(tools.array(again), tools.array(expected), atol=1e-5)
+
+
+def test_model_that_calls_its_layers_by_name():
+    inputs = keras.Input((5, 4))
+    hidden = layers.MultiHeadAttention(2, 4)(query=inputs, value=inputs)
+    model = keras.Model(inputs, layers.LSTM(3)(sequences=hidden))
+    data = tools.random(2, 5, 4)
+    expected = tools.array(model(data))
+    wrapped = tfspecnorm.wrap(model, WeightNorm)
+    np.testing.assert_allclose(tools.array(wrapped(data)), expected, atol=1e-5)
+    plain = tfspecnorm.fold(wrapped)
+    np.testing.assert_allclose(tools.array(plain(data)), expected, atol=1e-5)
+
+
+def test_masks_and_states_of_recurrent_layers():
+    ids = np.array([[1, 2, 3, 0], [4, 0, 0, 0]], "int32")
+    hidden = layers.Embedding(5, 3, mask_zero=True)(ids)
+    inner = layers.LSTM(4, return_sequences=True, return_state=True)
+    state = [tools.random(2, 4, seed=seed) for seed in (1, 2)]
+    wrapper = WeightNorm(inner)
+    for options in ({}, {"initial_state": state}, {"mask": ids > 1}):
+        found, expected = wrapper(hidden, **options), inner(hidden, **options)
+        for first, second in zip(found, expected, strict=True):
+            np.testing.assert_allclose(tools.array(first), tools.array(second), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make", [WeightNorm, lambda layer: SpectralNorm(layer, scale=scales.Learned())]
+)
+@pytest.mark.parametrize("thaw", ["clone", "wrap"])
+def test_what_was_made_while_frozen_trains_later(make, thaw):
+    plain = keras.Sequential([keras.Input((4,)), layers.Dense(3)], name="base")
+    if thaw == "wrap":
+        plain.trainable = False
+        model = tfspecnorm.wrap(plain, make)
+    else:
+        model = keras.Sequential([keras.Input((4,)), make(layers.Dense(3))])
+        model.trainable = False
+        model = keras.models.clone_model(model)
+    assert model.trainable_variables == []
+    model.trainable = True
+    assert len(model.trainable_variables) == 3
+    before = [tools.array(variable).copy() for variable in model.trainable_variables]
+    tools.fit_steps(model, tools.random(8, 4), tools.random(8, 3, seed=1), epochs=2)
+    for old, variable in zip(before, model.trainable_variables, strict=True):
+        assert np.abs(tools.array(variable) - old).max() > 1e-5
+
+
+def test_wrapping_a_frozen_part_of_a_model():
+    base = keras.Sequential([keras.Input((6,)), layers.Dense(5)], name="base")
+    base.trainable = False
+    model = keras.Sequential([keras.Input((6,)), base, layers.Dense(1)])
+    wrapped = tfspecnorm.wrap(model, WeightNorm)
+    part = wrapped.get_layer("base")
+    assert part.trainable_variables == []
+    part.trainable = True
+    assert len(part.trainable_variables) == 3
+
+
+@every_wrapper
+def test_built_in_a_step_that_xla_compiles(wrapper):
+    """A Sequential without an input shape; the vectors start converged there too."""
+    model = keras.Sequential([wrapper(layers.Conv2D(4, 3)), layers.Flatten(), layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.0), "mse", jit_compile=tools.BACKEND != "torch")
+    model.fit(tools.random(8, 6, 6, 2), np.zeros((8, 1)), verbose=0)
+    layer = model.layers[0]
+    if isinstance(layer, (SpectralNorm, MeanSpectralNorm)):
+        kernel = tools.array(layer.effective_kernels()["kernel"])
+        norm = tools.largest_singular_value(tools.matrix_of(kernel, 3))
+        rough = {} if tools.BACKEND == "tensorflow" else {"rtol": 0.05}
+        np.testing.assert_allclose(norm, 1.0, **{"rtol": 1e-3, **rough})
+
+
+@pytest.mark.parametrize("options", [{"norm": {"kernl": "matrix"}}, {"per_gate": True}])
+def test_a_build_that_fails_leaves_no_variables(options):
+    layer = SpectralNorm(layers.Dense(3), **options)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="`norm` must have keys|`per_gate` must be"):
+            layer(tools.random(2, 4))
+    assert len(layer.weights) == 2
