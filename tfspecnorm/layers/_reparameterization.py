@@ -19,6 +19,11 @@ from tfspecnorm.layers._tracing import outside_of_tracing
 # must hold all variables of the layer: the scope hides the scope around it, which in a JAX
 # training step is where the other weights and their gradients live. What the layer did inside
 # (losses, updates of its state) is handed on afterwards.
+#
+# Note [Arguments]
+# A wrapper is called as its layer is: with the first input by name, with tensors and options
+# side by side. Keras sorts arguments by the signature of `call`, where `**kwargs` would be one
+# nested argument, of tensors alone. The wrapper therefore shows Keras the layer's signature.
 
 
 class Reparameterization(keras.layers.Wrapper):
