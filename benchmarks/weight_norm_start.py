@@ -27,6 +27,7 @@ from typing import Any
 import keras
 import numpy as np
 from compare_keras import versions
+from threadpoolctl import threadpool_limits
 
 from tfspecnorm import initializers, schedules
 from tfspecnorm.layers import WeightNorm
@@ -102,7 +103,9 @@ def signals(network: str, sizes: Signals, seed: int) -> dict[str, dict[str, list
     else:
         model, stages = feed_forward(sizes, random), []
     inputs = random.standard_normal((sizes.samples, sizes.inputs)).astype("float32")
-    initializers.robust(model, stages=stages, seed=seed)
+    # On busy cores the threads of a decomposition wait for each other ten times as long.
+    with threadpool_limits(1, user_api="blas"):
+        initializers.robust(model, stages=stages, seed=seed)
     found = {"robust": signal_ratios(model, inputs, random)}
     for layer in model.layers:
         if isinstance(layer, WeightNorm):
@@ -250,6 +253,14 @@ def digits(settings: Digits, seeds: int) -> list[dict[str, Any]]:
     ]
 
 
+def _in_json(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """JSON has no NaN."""
+    return [
+        row | {"losses": [loss if math.isfinite(loss) else None for loss in row["losses"]]}
+        for row in rows
+    ]
+
+
 def number(value: float) -> str:
     """Three digits, and what is far from 1 as a power of ten."""
     if not math.isfinite(value):
@@ -292,6 +303,14 @@ def main() -> None:
     parser.add_argument("--experiment", choices=("all", "signals", "digits"), default="all")
     parser.add_argument("--seeds", type=int, help="seeds from 0 on: default 20, and 2 for digits")
     parser.add_argument("--width", type=int, default=1000, help="middle of the widths (signals)")
+    parser.add_argument("--rates", type=float, nargs="+", help="learning rates (digits)")
+    parser.add_argument("--momentum", type=float, default=Digits.momentum, help="of SGD (digits)")
+    parser.add_argument(
+        "--clip",
+        type=float,
+        default=Digits.global_clipnorm,
+        help="largest length of the gradient over all weights, 0 for any (digits)",
+    )
     parser.add_argument("--smoke", action="store_true", help="tiny networks, one seed")
     parser.add_argument("--output", type=Path, help="file for the unrounded results, in JSON")
     arguments = parser.parse_args()
@@ -314,15 +333,22 @@ def main() -> None:
         print(f"\n{time.perf_counter() - begin:.0f} s")
     begin = time.perf_counter()
     if arguments.experiment != "signals":
-        settings = SMOKE_DIGITS if arguments.smoke else Digits()
+        settings = dataclasses.replace(
+            SMOKE_DIGITS if arguments.smoke else Digits(),
+            momentum=arguments.momentum,
+            global_clipnorm=arguments.clip or None,
+        )
+        if arguments.rates:
+            settings = dataclasses.replace(settings, rates=tuple(arguments.rates))
         seeds = arguments.seeds or (1 if arguments.smoke else 2)
         rows = digits(settings, seeds)
-        report["digits"] = {"settings": dataclasses.asdict(settings), "runs": rows}
+        report["digits"] = {"settings": dataclasses.asdict(settings), "runs": _in_json(rows)}
         print_digits(settings, rows)
         print(f"\n{time.perf_counter() - begin:.0f} s")
     if arguments.output is not None:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(report, indent=1, allow_nan=False)
+        arguments.output.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
