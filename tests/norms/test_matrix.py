@@ -5,7 +5,8 @@ from keras import ops
 from tests import tools
 from tfspecnorm import norms
 from tfspecnorm.norms import LinearMap, Matrix
-from tfspecnorm.norms._leading_vectors import leading_singular_vectors
+from tfspecnorm.norms import _leading_vectors
+from tfspecnorm.norms._leading_vectors import lanczos, leading_singular_vectors
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (1, 1), (200, 100), (70, 900), (4, 9, 2)])
@@ -27,6 +28,23 @@ def test_leading_vectors_where_all_singular_values_are_alike(shape):
     left, value, right = leading_singular_vectors(matrix)
     np.testing.assert_allclose([np.linalg.norm(left), np.linalg.norm(right)], 1.0, rtol=1e-6)
     np.testing.assert_allclose(value, tools.largest_singular_value(matrix), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (9, 1), (3, 200), (200, 3), (150, 400)])
+def test_lanczos_ends_with_all_of_the_smaller_side(shape):
+    matrix = tools.random(*shape, dtype="float64")
+    left, value, right = lanczos(lambda x: matrix @ x, lambda y: y @ matrix, shape)
+    np.testing.assert_allclose(value, tools.largest_singular_value(matrix), rtol=1e-9)
+    np.testing.assert_allclose(matrix @ right, value * left, atol=1e-5 * value)
+
+
+def test_lanczos_goes_on_when_its_basis_is_full(monkeypatch):
+    monkeypatch.setattr(_leading_vectors, "_BASIS", 20)
+    values = np.concatenate([[1.0, 0.999], np.linspace(0.99, 0.1, 298)])
+    left = np.linalg.qr(tools.random(400, 300, dtype="float64"))[0]
+    matrix = left * values @ np.linalg.qr(tools.random(300, 300, seed=1, dtype="float64"))[0]
+    _, value, _ = lanczos(lambda x: matrix @ x, lambda y: y @ matrix, matrix.shape)
+    np.testing.assert_allclose(value, 1.0, rtol=1e-6)
 
 
 def test_leading_vectors_with_a_narrow_gap():

@@ -5,15 +5,14 @@ from typing import Any
 import keras
 
 from tfspecnorm.kernels.registry import Kernel, register
-from tfspecnorm.norms.linear_map import DENSE, EMBEDDING, LinearMap
+from tfspecnorm.norms.linear_map import DENSE, EMBEDDING, LinearMap, dense
 
 _Layer = keras.layers.Layer
 
 
 def matrix_kernel(name: str, variable: keras.Variable, kind: str = DENSE) -> Kernel:
     """A matrix from inputs to outputs."""
-    shape = tuple(int(size) for size in variable.shape)
-    return Kernel(name, variable, LinearMap(kind, shape, output_axes=(1,)))
+    return Kernel(name, variable, dense(tuple(int(size) for size in variable.shape), kind))
 
 
 @register(keras.layers.Dense)

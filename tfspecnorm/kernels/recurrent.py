@@ -8,7 +8,7 @@ import keras
 from tfspecnorm.kernels.convolutions import window_of
 from tfspecnorm.kernels.dense import matrix_kernel
 from tfspecnorm.kernels.registry import Kernel, register, register_holder
-from tfspecnorm.norms.linear_map import CONVOLUTION, LinearMap, Window
+from tfspecnorm.norms.linear_map import convolution, window
 
 _Layer = keras.layers.Layer
 
@@ -59,18 +59,14 @@ def _directions_of(layer: Any) -> dict[str, Any]:
 @register(keras.layers.ConvLSTM3D)
 def _describe_convolutional_lstm(layer: Any) -> list[Kernel]:
     """Convolutions in every time step; the one from the state keeps its size."""
-    window = window_of(layer.cell)
-    ones = (1,) * len(window.strides)
-    recurrent = Window(ones, "same", ones, window.data_format, (None,) * len(ones))
+    geometry = window_of(layer.cell)
+    recurrent = window(len(geometry.strides), data_format=geometry.data_format)
     return [
-        Kernel(name, variable, _convolution(variable, geometry), _LSTM_GATES)
-        for name, variable, geometry in (
-            ("kernel", layer.cell.kernel, window),
+        Kernel(
+            name, variable, convolution(tuple(int(n) for n in variable.shape), seen), _LSTM_GATES
+        )
+        for name, variable, seen in (
+            ("kernel", layer.cell.kernel, geometry),
             ("recurrent_kernel", layer.cell.recurrent_kernel, recurrent),
         )
     ]
-
-
-def _convolution(variable: keras.Variable, window: Window) -> LinearMap:
-    shape = tuple(int(size) for size in variable.shape)
-    return LinearMap(CONVOLUTION, shape, (len(shape) - 1,), window=window)

@@ -3,26 +3,59 @@
 from typing import Any
 
 import keras
+import numpy as np
 
+from tfspecnorm.norms import bounds
 from tfspecnorm.norms.bidirectional import Bidirectional
+from tfspecnorm.norms.exact import Exact, exact
 from tfspecnorm.norms.fourier import Fourier
-from tfspecnorm.norms.linear_map import LinearMap, Window
+from tfspecnorm.norms.gram import Gram
+from tfspecnorm.norms.linear_map import (
+    LinearMap,
+    Window,
+    convolution,
+    dense,
+    depthwise_convolution,
+    transposed_convolution,
+    window,
+)
 from tfspecnorm.norms.matrix import Matrix
-from tfspecnorm.norms.measurement import Measurement, OuterProduct
+from tfspecnorm.norms.measurement import ESTIMATE, EXACT, UPPER_BOUND, Measurement, OuterProduct
+from tfspecnorm.norms.operator import Operator
 
 __all__ = [
+    "ESTIMATE",
+    "EXACT",
+    "UPPER_BOUND",
     "Bidirectional",
+    "Exact",
     "Fourier",
+    "Gram",
     "LinearMap",
     "Matrix",
     "Measurement",
+    "Operator",
     "OuterProduct",
     "Window",
+    "bounds",
+    "convolution",
     "default_norm",
+    "dense",
+    "depthwise_convolution",
+    "exact",
     "get",
+    "measure",
+    "transposed_convolution",
+    "window",
 ]
 
-_NAMED = {"bidirectional": Bidirectional, "fourier": Fourier, "matrix": Matrix}
+_NAMED = {
+    "bidirectional": Bidirectional,
+    "fourier": Fourier,
+    "gram": Gram,
+    "matrix": Matrix,
+    "operator": Operator,
+}
 _DEFAULTS = {
     "dense": Matrix,
     "convolution": Matrix,
@@ -72,3 +105,38 @@ def get(identifier: Any) -> Any:
         f"Argument `norm` must be `None`, one of {known}, a norm object, or a dict from kernel "
         f"name to one of these. Received: norm={identifier!r}"
     )
+
+
+def measure(kernel: Any, linear_map: LinearMap, norm: Any = "operator") -> float:
+    """A norm of an array, converged, in double precision.
+
+    Args:
+        kernel: Array of the kernel.
+        linear_map: What the kernel stands for: a `LinearMap`, for instance from `dense`,
+            `convolution`, `depthwise_convolution` or `transposed_convolution`.
+        norm: Name or norm object. Its `guarantee(linear_map)` says what the value is. Defaults to
+            the norm of the map itself.
+
+    Returns:
+        The norm. NaN if an entry of the kernel is not finite.
+
+    Raises:
+        ValueError: If the kernel has another shape than the map, or the norm needs an input size
+            that the map does not have.
+
+    Example:
+
+    >>> kernel = np.ones((3, 3, 1, 1))
+    >>> linear_map = convolution(kernel.shape, window(2, input_size=8))
+    >>> [round(measure(kernel, linear_map, norm), 2) for norm in ("matrix", "operator", "gram")]
+    [3.0, 8.29, 8.29]
+    """
+    kernel = np.asarray(kernel, "float64")
+    if kernel.shape != tuple(linear_map.kernel_shape):
+        raise ValueError(
+            f"Argument `kernel` must have the shape {tuple(linear_map.kernel_shape)} of "
+            f"`linear_map`. Received: kernel of shape {kernel.shape}"
+        )
+    if not np.all(np.isfinite(kernel)):
+        return float("nan")
+    return get(norm).converged(kernel, linear_map)

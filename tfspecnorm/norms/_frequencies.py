@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfspecnorm.norms.linear_map import Window
+from tfspecnorm.norms._geometry import Axis
 
 # Points for each degree of the polynomial along an axis without a size: σ is too large by at
 # most 1/cos(π/32) = 0.5 % per axis, and a 3×3 kernel needs 544 frequencies. Half as many points
@@ -35,20 +35,20 @@ _SQUARE = 32
 # Every circle's grid is below the supremum, and so is the layer at every size.
 
 
-class Axis(NamedTuple):
-    """One spatial axis of a convolution.
+class Grid(NamedTuple):
+    """The frequencies along one spatial axis of a convolution.
 
     Args:
         steps: Tuple with the step q of each tap.
         phases: Tuple with the phase r of each tap.
-        grid: Number of equispaced frequencies, 2πi/grid.
+        points: Number of equispaced frequencies, 2πi/points.
         circles: 2 if even and odd i belong to circles of their own, each one a bound; else 1.
         excess: Factor that makes the largest value on a circle an upper bound.
     """
 
     steps: tuple[int, ...]
     phases: tuple[int, ...]
-    grid: int
+    points: int
     circles: int
     excess: float
 
@@ -75,26 +75,27 @@ class Plan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def plan(taps: tuple[int, ...], outputs: int, window: Window | None, dtype: str) -> Plan:
-    """The tables for a kernel with these taps and outputs per channel.
+def plan(axes: tuple[Axis, ...], inputs: int, outputs: int, dtype: str) -> Plan:
+    """The tables for a kernel with these axes, and inputs and outputs in each block.
 
     Only half of the frequencies are there: a real kernel has the same norm at ω and −ω.
     """
-    axes = _axes(taps, window)
-    grids = [axis.grid for axis in axes]
-    circles = [axis.circles for axis in axes]
-    frequencies = _by_circle(_half(grids)[0], grids, circles)
-    waves = _waves(axes, grids, frequencies)
+    grids = [grid_of(axis) for axis in axes]
+    taps = math.prod(axis.taps for axis in axes)
+    points = [grid.points for grid in grids]
+    circles = [grid.circles for grid in grids]
+    frequencies = _by_circle(_half(points)[0], points, circles)
+    waves = _waves(grids, points, frequencies)
     phases = waves.shape[1] // 2
     # As a polynomial ‖A(ω)‖² is known from few samples; a singular value is no polynomial.
-    degrees = [axis.steps[-1] for axis in axes]
+    degrees = [grid.steps[-1] for grid in grids]
     few = [2 * degree + 1 for degree in degrees]
     samples = interpolation = None
-    if 1 in (phases, outputs):
-        samples = _waves(axes, few, _half(few)[0])
-        each = 2 * phases * outputs * (math.prod(taps) + _SQUARE)
+    if 1 in (phases * inputs, outputs):
+        samples = _waves(grids, few, _half(few)[0])
+        each = 2 * phases * outputs * (taps + _SQUARE)
         if len(waves) * each > len(samples) * (each + len(waves)):
-            interpolation = _interpolation(degrees, grids, few)[frequencies].astype(dtype)
+            interpolation = _interpolation(degrees, points, few)[frequencies].astype(dtype)
         else:
             samples = None
     return Plan(
@@ -103,57 +104,46 @@ def plan(taps: tuple[int, ...], outputs: int, window: Window | None, dtype: str)
         None if samples is None else samples.astype(dtype),
         interpolation,
         phases,
-        math.prod(axis.excess for axis in axes),
+        math.prod(grid.excess for grid in grids),
     )
 
 
-def _axes(taps: tuple[int, ...], window: Window | None) -> list[Axis]:
-    if window is None:
-        return [axis(count) for count in taps]
-    sizes = zip(taps, window.strides, window.dilation_rate, window.input_size, strict=True)
-    return [axis(*given, window.padding) for given in sizes]
-
-
-def axis(
-    taps: int, stride: int = 1, dilation: int = 1, size: int | None = None, padding: str = "same"
-) -> Axis:
-    """Steps, phases and grid of an axis, see Note [Circle] and Note [Any size]."""
-    circular = padding == "circular" and size is not None
-    if circular and size % stride:
+def split(axis: Axis) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """Step and phase of each tap, and the pixels between two steps, see Note [Circle]."""
+    stride = axis.stride
+    if axis.padding == "circular" and axis.size is not None and axis.size % stride:
         stride = 1  # Some of the outputs of stride 1, and no larger.
     if stride == 1:
-        steps, phases, spacing = range(taps), [0] * taps, dilation
-    else:
-        steps, phases = zip(*(divmod(dilation * tap, stride) for tap in range(taps)), strict=True)
-        spacing = stride
+        return tuple(range(axis.taps)), (0,) * axis.taps, axis.dilation
+    positions = [axis.dilation * tap for tap in range(axis.taps)]
+    return (
+        tuple(position // stride for position in positions),
+        tuple(position % stride for position in positions),
+        stride,
+    )
+
+
+def grid_of(axis: Axis) -> Grid:
+    """The frequencies along an axis, see Note [Circle] and Note [Any size]."""
+    steps, phases, spacing = split(axis)
+    circular = axis.padding == "circular" and axis.size is not None
     degree = steps[-1]
     free = _POINTS_PER_DEGREE * degree
     circle = None
     if circular:
-        circle = size // (math.gcd(size, dilation) if stride == 1 else stride)
-    elif size is not None:
-        extent = _extent(dilation * (taps - 1) + 1, stride, size, padding)
+        strided = axis.stride > 1 and axis.size % axis.stride == 0
+        circle = axis.size // (axis.stride if strided else math.gcd(axis.size, axis.dilation))
+    elif axis.size is not None:
         # On a smaller circle taps coincide, and could cancel to a norm of 0.
-        circle = max(-(-extent // spacing), degree + 1)
-    grid, circles, excess = circle, 1, 1.0
+        circle = max(-(-axis.extent // spacing), degree + 1)
+    points, circles, excess = circle, 1, 1.0
     if degree == 0:
-        grid = 1
+        points = 1
     elif circle is None or (circle > free and not circular):
-        grid, excess = free, 1 / math.cos(math.pi * degree / (2 * free))
+        points, excess = free, 1 / math.cos(math.pi * degree / (2 * free))
     elif 2 * circle <= free and not circular:
-        grid, circles = 2 * circle, 2
-    return Axis(tuple(steps), tuple(phases), grid, circles, excess)
-
-
-def _extent(reach: int, stride: int, size: int, padding: str) -> int:
-    """Pixels that the input and the larger one of its margins take up."""
-    if padding == "valid":
-        # Pixels behind the last window are never read.
-        return (size - reach) // stride * stride + reach
-    if padding == "causal":
-        return size + reach - 1
-    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
-    return size + total - total // 2
+        points, circles = 2 * circle, 2
+    return Grid(steps, phases, points, circles, excess)
 
 
 def _half(grids: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -173,16 +163,16 @@ def _by_circle(frequencies: np.ndarray, grids: list[int], circles: list[int]) ->
     return np.concatenate([np.pad(part, (0, length - len(part)), "edge") for part in parts])
 
 
-def _waves(axes: list[Axis], grids: list[int], frequencies: np.ndarray) -> np.ndarray:
+def _waves(grids: list[Grid], points: list[int], frequencies: np.ndarray) -> np.ndarray:
     """Cosines and sines at these flat indices, each tap in the rows of its own phase only."""
-    chosen = np.unravel_index(frequencies, grids)
-    combinations = itertools.product(*(range(len(axis.steps)) for axis in axes))
+    chosen = np.unravel_index(frequencies, points)
+    combinations = itertools.product(*(range(len(grid.steps)) for grid in grids))
     taps = np.array(list(combinations)).T
     angles = sum(
-        2 * np.pi / grid * (np.outer(index, np.array(axis.steps)[tap]) % grid)
-        for axis, grid, index, tap in zip(axes, grids, chosen, taps, strict=True)
+        2 * np.pi / count * (np.outer(index, np.array(grid.steps)[tap]) % count)
+        for grid, count, index, tap in zip(grids, points, chosen, taps, strict=True)
     )
-    phase = np.stack([np.array(axis.phases)[tap] for axis, tap in zip(axes, taps, strict=True)])
+    phase = np.stack([np.array(grid.phases)[tap] for grid, tap in zip(grids, taps, strict=True)])
     distinct, of_tap = np.unique(phase, axis=1, return_inverse=True)
     present = np.arange(distinct.shape[1])[:, None] == of_tap.reshape(-1)
     parts = [wave[:, None, :] * present for wave in (np.cos(angles), np.sin(angles))]

@@ -6,7 +6,12 @@ import numpy as np
 
 # LAPACK is quicker than an iteration below this size, and takes stacks of matrices.
 _DIRECT_SIZE = 64
-_LANCZOS_STEPS = 120
+_LANCZOS_STEPS = 300
+# Vectors of a side that are kept at once, the entries of both sides' vectors together (1 GB), and
+# how many leading ones stay when there are too many.
+_BASIS = 120
+_BASIS_ENTRIES = 2**27
+_KEPT = 8
 _TOLERANCE = 1e-7
 _LARGE = 2**24
 
@@ -64,47 +69,65 @@ def lanczos(
     apply: Callable[[np.ndarray], np.ndarray],
     adjoint: Callable[[np.ndarray], np.ndarray],
     shape: tuple[int, int],
+    tolerance: float = _TOLERANCE,
 ) -> tuple[np.ndarray, float, np.ndarray]:
     """Leading singular triple by Golub-Kahan bidiagonalization, fully reorthogonalized.
 
     Plain power iteration misses 1e-3 after 100 steps where the two largest singular values
-    are close; the Krylov space does not. The start is a fixed Gaussian vector, so equal
+    are close; the Krylov space does not. When its basis has grown too large for the memory, it
+    goes on from the leading vectors found so far. The start is a fixed Gaussian vector, so equal
     maps give equal vectors.
 
     Args:
         apply: Function from an input to the map's output, both flat.
         adjoint: Function from an output to an input, both flat.
         shape: Lengths of an output and of an input.
+        tolerance: Length of Kᵀu − σv relative to σ at which it ends. Defaults to 1e-7.
 
     Returns:
         Tuple of the left (output) vector, the singular value, and the right (input) vector.
     """
-    steps = min(_LANCZOS_STEPS, *shape)
-    left, right = np.zeros((steps, shape[0])), np.zeros((steps, shape[1]))
-    bidiagonal = np.zeros((steps, steps))
+    if shape[0] < shape[1]:
+        # The smaller side ends the iteration: with a basis of all of it nothing is left out.
+        right_vector, value, left_vector = lanczos(adjoint, apply, shape[::-1], tolerance)
+        return left_vector, value, right_vector
+    size = min(_BASIS, max(_BASIS_ENTRIES // sum(shape), 3 * _KEPT), *shape)
+    left, right = np.zeros((size, shape[0])), np.zeros((size, shape[1]))
+    projected = np.zeros((size, size))
     start = np.random.default_rng(0).standard_normal(shape[1])
     right[0] = start / np.linalg.norm(start)
-    for step in range(steps):
-        image = _without(apply(right[step]), left[:step])
+    step = 0
+    for _ in range(_LANCZOS_STEPS):
+        image, projected[:step, step] = _without(apply(right[step]), left[:step])
         alpha = np.linalg.norm(image)
-        bidiagonal[step, step] = alpha
+        projected[step, step] = alpha
         left[step] = image / alpha if alpha > 0 else image
         used = slice(0, step + 1)
-        inner_left, values, inner_right = np.linalg.svd(bidiagonal[used, used])
-        residual = _without(adjoint(left[step]), right[used])
+        inner_left, values, inner_right = np.linalg.svd(projected[used, used])
+        residual, _ = _without(adjoint(left[step]), right[used])
         beta = np.linalg.norm(residual)
-        if beta * abs(inner_left[-1, 0]) <= _TOLERANCE * values[0] or step + 1 == steps:
+        done = beta * abs(inner_left[-1, 0]) <= tolerance * values[0]
+        if done or step + 1 == shape[1]:
             break
-        right[step + 1] = residual / beta
-        bidiagonal[step, step + 1] = beta
+        if step + 1 == size:
+            kept = slice(0, _KEPT)
+            left[kept] = inner_left[:, kept].T @ left
+            right[kept] = inner_right[kept] @ right
+            projected[:] = 0.0
+            projected[kept, kept] = np.diag(values[kept])
+            step = _KEPT - 1
+        step += 1
+        right[step] = residual / beta
     return inner_left[:, 0] @ left[used], values[0], inner_right[0] @ right[used]
 
 
-def _without(vector: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """The part of a vector that is orthogonal to the rows of an orthonormal basis.
+def _without(vector: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a vector that is orthogonal to an orthonormal basis, and its coordinates.
 
     Taken out twice: where that part is small, once leaves errors that grow with every step (of a
     matrix whose singular values are all alike).
     """
-    vector = vector - (basis @ vector) @ basis
-    return vector - (basis @ vector) @ basis
+    first = basis @ vector
+    vector = vector - first @ basis
+    second = basis @ vector
+    return vector - second @ basis, first + second

@@ -8,7 +8,7 @@ import numpy as np
 from tfspecnorm._configurable import Configurable
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.matrix import Matrix
-from tfspecnorm.norms.measurement import Measurement
+from tfspecnorm.norms.measurement import ESTIMATE, Measurement
 
 _ADJOINT = "adjoint_"
 
@@ -53,6 +53,15 @@ class Bidirectional(Configurable):
     def warm_up(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
         """Converged state of a concrete kernel, as arrays."""
         return _merged([Matrix().warm_up(kernel, side) for side in _sides(linear_map)])
+
+    def guarantee(self, linear_map: LinearMap) -> str:
+        """An estimate of the convolution's norm, from below for stride 1."""
+        return ESTIMATE
+
+    def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
+        """The norm of a concrete kernel, converged, in double precision."""
+        parts = [Matrix().converged(kernel, side) for side in _sides(linear_map)]
+        return sum(parts) / len(parts)
 
     def traced_warm_up(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
         """Nearly converged state of a kernel whose value is not known yet, as tensors."""

@@ -5,6 +5,7 @@ import math
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 DENSE = "dense"
@@ -119,6 +120,41 @@ class LinearMap:
             output_axes=tuple(axis for axis in range(len(self._view)) if axis not in picked),
         )
 
+    @property
+    def convolves(self) -> bool:
+        """Whether the map is a convolution of more than one tap, no matrix at each pixel."""
+        return self.taps > 1
+
+    def at_size(self, input_size: int | tuple[int | None, ...]) -> "LinearMap":
+        """The same map for inputs of another size; without taps the size does not matter."""
+        taps = len(self.tap_axes)
+        size = (input_size,) * taps if isinstance(input_size, int) else tuple(input_size)
+        if not self.convolves:
+            return self
+        if len(size) != taps:
+            raise ValueError(
+                f"Argument `input_size` must have one entry for each of {taps} spatial axes. "
+                f"Received: input_size={input_size!r}"
+            )
+        own = self.window or window(taps)
+        return dataclasses.replace(self, window=dataclasses.replace(own, input_size=size))
+
+    def blocks(self, kernel: Any) -> list[tuple[Any, "LinearMap"]]:
+        """The kernels of a convolution's blocks as arrays, and the map of each.
+
+        Groups and channels become convolutions of one block.
+        """
+        if not self.block_axes:
+            return [(kernel, self)]
+        *taps, inputs, outputs = self._view[: len(self.tap_axes)] + (
+            self.matrix_shape[-2] // self.taps,
+            self.matrix_shape[-1],
+        )
+        shape = (*taps, inputs, outputs)
+        parts = self.matrix(np.asarray(kernel), np).reshape(-1, *shape)
+        single = convolution(shape, self.window)
+        return [(part, single) for part in parts]
+
     def matrix(self, kernel: Any, library: ModuleType = ops) -> Any:
         """The matrix view of a kernel: a tensor, or an array with `library=numpy`."""
         if self._view != self.kernel_shape:
@@ -126,6 +162,17 @@ class LinearMap:
         if self._axes != tuple(range(len(self._view))):
             kernel = library.transpose(kernel, self._axes)
         return library.reshape(kernel, self.matrix_shape)
+
+    def stacked(self, kernel: Any, library: ModuleType = ops) -> Any:
+        """The kernel as `(inputs · taps, blocks, outputs)`: for Keras' kernels a mere reshape."""
+        *blocks, inputs, outputs = self.matrix_shape
+        axes = self._axes
+        count = len(self.block_axes)
+        stop = len(axes) - len(self.output_axes)
+        axes = axes[count:stop] + axes[:count] + axes[stop:]
+        if axes != tuple(range(len(axes))):
+            kernel = library.transpose(library.reshape(kernel, self._view), axes)
+        return library.reshape(kernel, (inputs, math.prod(blocks), outputs))
 
     def kernel(self, matrix: Any, library: ModuleType = ops) -> Any:
         """The kernel whose matrix view is this: the inverse of `matrix`."""
@@ -135,3 +182,84 @@ class LinearMap:
         if inverse != list(range(len(view))):
             kernel = library.transpose(kernel, inverse)
         return library.reshape(kernel, self.kernel_shape)
+
+
+def dense(kernel_shape: tuple[int, ...], kind: str = DENSE) -> LinearMap:
+    """A matrix `(inputs, outputs)`.
+
+    >>> dense((3, 4)).matrix_shape
+    (3, 4)
+    """
+    return LinearMap(kind, tuple(kernel_shape), output_axes=(1,))
+
+
+def convolution(
+    kernel_shape: tuple[int, ...], window: Window | None = None, groups: int = 1
+) -> LinearMap:
+    """A kernel `(taps..., inputs / groups, outputs)`; the outputs of a group are neighbours.
+
+    >>> convolution((3, 3, 4, 6), groups=2).matrix_shape
+    (2, 36, 3)
+    """
+    shape = tuple(kernel_shape)
+    if groups == 1:
+        return LinearMap(CONVOLUTION, shape, (len(shape) - 1,), window=window)
+    view = (*shape[:-1], groups, shape[-1] // groups)
+    return LinearMap(CONVOLUTION, shape, (len(view) - 1,), (len(view) - 2,), view, window)
+
+
+def transposed_convolution(
+    kernel_shape: tuple[int, ...], window: Window | None = None
+) -> LinearMap:
+    """A kernel `(taps..., outputs, inputs)`: the axis before the last one counts outputs.
+
+    >>> transposed_convolution((3, 3, 4, 6)).matrix_shape
+    (54, 4)
+    """
+    shape = tuple(kernel_shape)
+    return LinearMap(TRANSPOSED_CONVOLUTION, shape, (len(shape) - 2,), window=window)
+
+
+def depthwise_convolution(kernel_shape: tuple[int, ...], window: Window | None = None) -> LinearMap:
+    """A kernel `(taps..., inputs, multiplier)`: every input channel is a block of its own.
+
+    >>> depthwise_convolution((3, 3, 4, 2)).matrix_shape
+    (4, 9, 2)
+    """
+    shape = tuple(kernel_shape)
+    rank = len(shape)
+    return LinearMap(DEPTHWISE_CONVOLUTION, shape, (rank - 1,), (rank - 2,), window=window)
+
+
+def window(
+    rank: int,
+    input_size: int | tuple[int | None, ...] | None = None,
+    strides: int | tuple[int, ...] = 1,
+    padding: str = "same",
+    dilation_rate: int | tuple[int, ...] = 1,
+    output_padding: int | tuple[int, ...] | None = None,
+    data_format: str = "channels_last",
+) -> Window:
+    """A `Window` from numbers for all axes alike or tuples.
+
+    Args:
+        rank: Number of spatial axes.
+        input_size: Pixels of the input; `None` for a size that may change.
+        strides: Stride in pixels. Defaults to 1.
+        padding: `"valid"`, `"same"`, `"causal"` or `"circular"`. Defaults to `"same"`.
+        dilation_rate: Distance of the taps in pixels. Defaults to 1.
+        output_padding: As in `keras.layers.Conv2DTranspose`.
+        data_format: `"channels_last"` or `"channels_first"`; no norm depends on it.
+
+    Example:
+
+    >>> window(2, input_size=8, padding="valid").input_size
+    (8, 8)
+    """
+    given = (strides, dilation_rate, input_size, output_padding)
+    strides, dilation_rate, input_size, output_padding = (
+        tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank for value in given
+    )
+    if output_padding == (None,) * rank:
+        output_padding = None
+    return Window(strides, padding, dilation_rate, data_format, input_size, output_padding)

@@ -4,6 +4,11 @@ from typing import Any, NamedTuple
 
 from tfspecnorm.norms.linear_map import LinearMap
 
+# What a norm's `guarantee` says of its value, as a norm of the map that it is meant to measure.
+EXACT = "exact"
+UPPER_BOUND = "upper bound"
+ESTIMATE = "estimate"
+
 
 class OuterProduct(NamedTuple):
     """A matrix of rank one in the matrix view of a kernel.

@@ -1,0 +1,76 @@
+"""A convolution applied to an input, and its adjoint to an output, as gather and matrix product.
+
+Whatever stride, dilation, padding and groups are: output o is the product of the pixels that it
+reads, one for each tap, with the matrix view of the kernel. Input i of the adjoint is the product
+of the outputs that read it with the matrix view of the adjoint kernel.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from keras import ops
+
+from tfspecnorm.norms._geometry import as_convolution, axes_of, tables
+from tfspecnorm.norms.linear_map import LinearMap
+
+# Entries of the gathered matrix that NumPy multiplies at once: they stay in the cache.
+_CHUNK = 2**20
+
+
+class Sides(NamedTuple):
+    """A convolution, seen from both sides, for pixels in rows and channels in columns.
+
+    The input side is that of the convolution which a transposed one is the adjoint of.
+
+    Args:
+        apply: Function from inputs `(..., pixels, inputs)` to outputs.
+        adjoint: Function from outputs `(..., pixels, outputs)` to inputs.
+        input_shape: `(pixels, inputs)`.
+        output_shape: `(pixels, outputs)`.
+    """
+
+    apply: Callable[[Any], Any]
+    adjoint: Callable[[Any], Any]
+    input_shape: tuple[int, int]
+    output_shape: tuple[int, int]
+
+
+def sides_of(linear_map: LinearMap) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Shapes `(pixels, channels)` of input and output, of one block if there are several."""
+    forward, backward = tables(axes_of(linear_map))
+    *_, rows, outputs = as_convolution(linear_map).matrix_shape
+    return (len(backward), rows // linear_map.taps), (len(forward), outputs)
+
+
+def sides(kernel: Any, linear_map: LinearMap, library: ModuleType = ops) -> Sides:
+    """Both sides of a kernel: of a tensor, or of an array with `library=numpy`."""
+    view = as_convolution(linear_map)
+    forward, backward = tables(axes_of(linear_map))
+    matrix, adjoint = view.matrix(kernel, library), view.adjoint.matrix(kernel, library)
+    product = _chunked if library is np else _product
+    return Sides(
+        lambda inputs: product(inputs, forward, matrix),
+        lambda outputs: product(outputs, backward, adjoint),
+        *sides_of(linear_map),
+    )
+
+
+def _product(pixels: Any, table: np.ndarray, matrix: Any) -> Any:
+    padded = ops.concatenate([pixels, ops.zeros_like(pixels[..., :1, :])], axis=-2)
+    gathered = ops.take(padded, table, axis=-2)
+    gathered = ops.reshape(gathered, (*pixels.shape[:-2], len(table), -1))
+    # As an operator: `ops.matmul` computes in 32 bits on PyTorch.
+    return gathered @ matrix
+
+
+def _chunked(pixels: np.ndarray, table: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    padded = np.concatenate([pixels, np.zeros_like(pixels[..., :1, :])], axis=-2)
+    rows = max(_CHUNK // (matrix.shape[-2] * max(np.prod(pixels.shape[:-2], dtype=int), 1)), 1)
+    parts = []
+    for start in range(0, len(table), rows):
+        part = table[start : start + rows]
+        gathered = np.take(padded, part, axis=-2)
+        parts.append(gathered.reshape(*pixels.shape[:-2], len(part), -1) @ matrix)
+    return np.concatenate(parts, axis=-2)

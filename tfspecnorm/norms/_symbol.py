@@ -1,0 +1,119 @@
+"""The symbol of a convolution: one small complex matrix for each frequency, and its peak.
+
+    A(ω)[(r, i), j] = Σ_q W[s·q + r, i, j] · exp(iωq)
+
+over phases r and inputs i in the rows and outputs j in the columns, for each block. The norm of the
+convolution on a circle is the largest singular value over all of them.
+"""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from tfspecnorm.norms import _transfer_matrices
+from tfspecnorm.norms._frequencies import Plan, plan
+from tfspecnorm.norms._geometry import as_convolution, axes_of
+from tfspecnorm.norms.linear_map import LinearMap
+from tfspecnorm.norms.matrix import TINY
+
+
+class Symbol(NamedTuple):
+    """A kernel with the tables of its frequencies.
+
+    Args:
+        kernel: Tensor `(taps · inputs, blocks, outputs)`.
+        scaled: The same as a constant whose largest entry is 1.
+        tables: `Plan` of the frequencies.
+        inputs: Inputs of a block.
+    """
+
+    kernel: Any
+    scaled: Any
+    tables: Plan
+    inputs: int
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether each matrix has one row or one column."""
+        return 1 in (self.tables.phases * self.inputs, self.kernel.shape[-1])
+
+
+class Peak(NamedTuple):
+    """Where the norm of a convolution comes from.
+
+    Args:
+        block: Index of the block.
+        wave: Tensor `(2 · phases, taps)`, cosines and sines of the frequency.
+        square: The squared norm there, or the bound that was found for it.
+    """
+
+    block: Any
+    wave: Any
+    square: Any
+
+
+def symbol(kernel: Any, linear_map: LinearMap) -> Symbol:
+    """The symbol of a kernel: a tensor of at least 32 bits."""
+    view = as_convolution(linear_map)
+    kernel = view.stacked(ops.convert_to_tensor(kernel))
+    inputs = kernel.shape[0] // view.taps
+    dtype = keras.backend.standardize_dtype(kernel.dtype)
+    tables = plan(axes_of(linear_map), inputs, kernel.shape[-1], dtype)
+    constant = ops.stop_gradient(kernel)
+    return Symbol(kernel, constant / (ops.max(ops.abs(constant)) + TINY), tables, inputs)
+
+
+def peak(given: Symbol, squarings: int = _transfer_matrices.SQUARINGS) -> Peak:
+    """The block with the largest bound, and the frequency that the bound comes from.
+
+    Each circle's largest value is a bound for the block, and the smallest of them counts.
+    """
+    tables = given.tables
+    squares = _squared_norms(given, squarings)
+    length, blocks = squares.shape[0] // tables.circles, squares.shape[1]
+    circles = ops.reshape(squares, (tables.circles, length, blocks))
+    # Reductions and two short searches take less time than a search through all values.
+    bounds = ops.max(circles, axis=1)
+    block = ops.argmax(ops.min(bounds, axis=0))
+    circle = ops.argmin(ops.take(bounds, block, axis=1))
+    places = ops.argmax(ops.take(circles, block, axis=2), axis=1)
+    frequency = circle * length + ops.take(places, circle)
+    wave = ops.take(ops.convert_to_tensor(tables.waves), frequency, axis=0)
+    return Peak(block, wave, squares[frequency, block])
+
+
+def image_at(kernel: Any, found: Peak, inputs: int) -> Any:
+    """A at the peak as a tensor `(2, phases · inputs, outputs)`, of a kernel like a `Symbol`'s."""
+    block = ops.take(kernel, found.block, axis=1)
+    taps = found.wave.shape[-1]
+    block = ops.reshape(block, (1, taps, inputs, -1))
+    # Not a matrix product: accelerators round its factors to 10 bits.
+    image = ops.sum(found.wave[:, :, None, None] * block, axis=1)
+    return ops.reshape(image, (2, -1, block.shape[-1]))
+
+
+def _squared_norms(given: Symbol, squarings: int) -> Any:
+    """‖A(ω)‖² for each frequency and block, or a bound that is hardly larger."""
+    tables = given.tables
+    rows, blocks, outputs = given.scaled.shape
+    taps = rows // given.inputs
+    if not given.is_vector:
+        images = _rows(tables.waves) @ ops.reshape(given.scaled, (taps, -1))
+        shape = (len(tables.waves), 2, tables.phases * given.inputs, blocks, outputs)
+        return _transfer_matrices.squared_norms(ops.reshape(images, shape), squarings)
+    table = tables.waves if tables.samples is None else tables.samples
+    kernel = given.scaled
+    if outputs > 1:
+        kernel = ops.transpose(kernel, (0, 2, 1))
+    images = _rows(table) @ ops.reshape(kernel, (taps, -1))
+    images = ops.reshape(images, (len(table), -1, blocks))
+    squares = ops.sum(ops.square(images), axis=1)
+    if tables.interpolation is not None:
+        squares = ops.convert_to_tensor(tables.interpolation) @ squares
+    return squares
+
+
+def _rows(table: Any) -> Any:
+    # As an operator: `ops.matmul` computes in 32 bits on PyTorch.
+    return ops.convert_to_tensor(table.reshape(-1, table.shape[-1]))

@@ -1,0 +1,124 @@
+"""The norm of a map to the last digits, by decompositions: for reports and as an oracle."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tfspecnorm.norms import _grid_maximum
+from tfspecnorm.norms._application import sides, sides_of
+from tfspecnorm.norms._geometry import sizes_known
+from tfspecnorm.norms.linear_map import LinearMap
+
+# Smaller sides are decomposed whole: ARPACK wants more vectors than they have.
+_DIRECT = 24
+
+
+class Exact(NamedTuple):
+    """A largest singular value.
+
+    Args:
+        value: The singular value.
+        residual: ‖Kᵀu − value·v‖ / value of its vectors: some singular value lies that close.
+    """
+
+    value: float
+    residual: float
+
+
+def exact(kernel: np.ndarray, linear_map: LinearMap, tolerance: float = 1e-10) -> Exact:
+    """Largest singular value of the true map of a kernel.
+
+    By LAPACK for a map without taps, by `scipy.sparse.linalg.svds` of the convolution for others.
+    Groups and channels are decomposed one by one, those whose upper bound is too small not at all.
+
+    Guarantee: *exact*, for every padding, stride, dilation, number of groups, and transposed, at the
+    map's input size.
+
+    Args:
+        kernel: Array of the kernel.
+        linear_map: `LinearMap` of the kernel, with an input size if it is a convolution.
+        tolerance: Relative accuracy that ARPACK is asked for. Defaults to 1e-10.
+
+    Returns:
+        `Exact` value and residual, both NaN if an entry is not finite.
+
+    Raises:
+        ValueError: If the input size of a convolution is not known.
+        ImportError: If SciPy is not installed.
+
+    Example:
+
+    >>> from tfspecnorm.norms import convolution, window
+    >>> linear_map = convolution((3, 3, 1, 1), window(2, input_size=8))
+    >>> round(exact(np.ones((3, 3, 1, 1)), linear_map).value, 4)  # (1 + 2 cos(π/9))²
+    8.2909
+    """
+    kernel = np.asarray(kernel, "float64")
+    size = np.max(np.abs(kernel), initial=0.0)
+    if not np.isfinite(size):
+        return Exact(float("nan"), float("nan"))
+    if size == 0:
+        return Exact(0.0, 0.0)
+    if not linear_map.convolves:
+        return Exact(_of_matrix(linear_map.matrix(kernel / size, np)) * size, 0.0)
+    if not sizes_known(linear_map.window):
+        raise ValueError(
+            "Argument `linear_map` must have an input size: the norm of a convolution depends on "
+            f"it. Received: linear_map={linear_map!r}"
+        )
+    limits = _grid_maximum.block_bounds(kernel / size, linear_map, 1e-3)
+    blocks = linear_map.blocks(kernel / size)
+    best = Exact(0.0, 0.0)
+    for index in np.argsort(limits)[::-1]:
+        if limits[index] <= best.value:
+            break
+        found = _of_convolution(*blocks[index], tolerance)
+        best = max(best, found)
+    return Exact(best.value * size, best.residual)
+
+
+def _of_matrix(matrices: np.ndarray) -> float:
+    """Largest singular value of a matrix or a stack, from the smaller Gram matrix if it is large."""
+    rows, columns = matrices.shape[-2:]
+    if min(rows, columns) <= 256:
+        return float(np.linalg.svd(matrices, compute_uv=False).max())
+    turned = matrices.swapaxes(-1, -2)
+    gram = matrices @ turned if rows < columns else turned @ matrices
+    return float(np.sqrt(np.linalg.eigvalsh(gram).max()))
+
+
+def _of_convolution(kernel: np.ndarray, linear_map: LinearMap, tolerance: float) -> Exact:
+    svds, operator_of = _scipy()
+    if not np.any(kernel):
+        return Exact(0.0, 0.0)
+    both = sides(kernel, linear_map, np)
+    (rows, inputs), (columns, outputs) = sides_of(linear_map)
+    shape = (columns * outputs, rows * inputs)
+
+    def apply(vector: np.ndarray) -> np.ndarray:
+        return both.apply(vector.reshape(both.input_shape)).reshape(-1)
+
+    def adjoint(vector: np.ndarray) -> np.ndarray:
+        return both.adjoint(vector.reshape(both.output_shape)).reshape(-1)
+
+    if min(shape) <= _DIRECT:
+        narrow, function = (shape[1], apply) if shape[1] <= shape[0] else (shape[0], adjoint)
+        matrix = np.stack([function(unit) for unit in np.eye(narrow)])
+        return Exact(float(np.linalg.svd(matrix, compute_uv=False).max()), 0.0)
+    operator = operator_of(shape, matvec=apply, rmatvec=adjoint, dtype="float64")
+    start = np.random.default_rng(0).standard_normal(min(shape))
+    left, values, right = svds(operator, k=1, tol=tolerance, v0=start)
+    value = float(values[0])
+    residual = np.linalg.norm(adjoint(left[:, 0]) - value * right[0])
+    return Exact(value, float(residual / value))
+
+
+def _scipy() -> tuple:
+    try:
+        from scipy.sparse.linalg import LinearOperator, svds
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "Exact norms of convolutions need SciPy. Install it:\n"
+            '    pip install "tfspecnorm[analysis]"'
+        ) from error
+    return svds, LinearOperator

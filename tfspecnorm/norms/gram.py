@@ -1,0 +1,132 @@
+"""A certified bound of a convolution's norm by Gram iteration."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfspecnorm._configurable import Configurable
+from tfspecnorm.norms import _grid_maximum, _transfer_matrices
+from tfspecnorm.norms._symbol import image_at, peak, symbol
+from tfspecnorm.norms.linear_map import LinearMap
+from tfspecnorm.norms.matrix import TINY
+from tfspecnorm.norms.measurement import UPPER_BOUND, Measurement
+
+
+@keras.saving.register_keras_serializable(package="tfspecnorm")
+class Gram(Configurable):
+    """Upper bound of a map's norm by Gram iteration, for a convolution at each frequency.
+
+        G₀ = A(ω),   Gₜ = Gₜ₋₁ᴴ Gₜ₋₁,   σ(W) = max ‖Gₜ‖_F^(2⁻ᵗ) over frequencies ω and blocks
+
+    A is the symbol of `tfspecnorm.norms.Fourier`, for a map without taps its matrix. The bound is
+    a Schatten norm, smooth in A, and falls to ‖A‖ with t at once for all vectors: there is no
+    state and no convergence to wait for.
+
+    Guarantee: *upper bound* of the layer's norm, certified at every step, for every padding,
+    stride, dilation and number of groups: at the input size N that the layer was built for, on
+    the frequencies of a circle of M ≥ N + p pixels, or, where an axis has no size or a large one,
+    at every size, on a grid with a proven factor (1 % for 3×3 taps). Above the norm on that grid
+    by g^(2⁻ᵗ⁻¹) at most, g the smaller side of A: for g = 32 by 11 % at 4 iterations and 2.7 % at 6,
+    for random kernels by less. Kernels of 1e±30 do not overflow: every power is scaled.
+
+    It differs from the paper in what stands for unknown sizes. There the kernel is correlated with
+    itself and grows to 2ᵗ(k − 1) + 1 taps; the grid of frequencies is tighter and cheaper, see
+    `benchmarks/norm_methods.py`. `tfspecnorm.norms.bounds.gram_in_space` is the paper's form.
+
+    State: none. Gradient: block and frequency of the peak are constants, the bound there is
+    differentiated automatically.
+
+    Args:
+        iterations: Positive integer t. Defaults to 5.
+
+    Raises:
+        ValueError: If `iterations` is no positive integer.
+
+    Example:
+
+    >>> from tfspecnorm.norms import Gram, convolution, window
+    >>> linear_map = convolution((3, 3, 1, 1), window(2, input_size=8))
+    >>> round(float(Gram()(np.ones((3, 3, 1, 1), "float32"), {}, linear_map).sigma), 4)
+    8.2909
+
+    Reference: Delattre, Barthélemy, Araujo, Allauzen, "Efficient Bound of Lipschitz Constant for
+    Convolutional Layers by Gram Iteration", 2023, arXiv:2305.16173.
+    """
+
+    def __init__(self, iterations: int = 5) -> None:
+        if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
+            raise ValueError(
+                "Argument `iterations` must be a positive integer. "
+                f"Received: iterations={iterations!r}"
+            )
+        self.iterations = iterations
+
+    def get_config(self) -> dict[str, Any]:
+        return {"iterations": self.iterations}
+
+    def guarantee(self, linear_map: LinearMap) -> str:
+        """An upper bound."""
+        return UPPER_BOUND
+
+    def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
+        """No state: nothing is iterated from one step to the next."""
+        return {}
+
+    def warm_up(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
+        """No state."""
+        return {}
+
+    def traced_warm_up(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
+        """No state."""
+        return {}
+
+    def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
+        """The bound with these iterations, in double precision."""
+        if not linear_map.tap_axes:
+            matrices = linear_map.matrix(np.asarray(kernel, "float64"), np)
+            return float(_grid_maximum.gram_norms(matrices, self.iterations).max())
+        return float(_grid_maximum.gram_bounds(kernel, linear_map, self.iterations).max())
+
+    def __call__(
+        self,
+        kernel: Any,
+        state: dict[str, Any],
+        linear_map: LinearMap,
+        power_iterations: int = 0,
+        jit_compile: bool = False,
+    ) -> Measurement:
+        """σ, differentiable in the kernel; the other arguments are not used.
+
+        Args:
+            kernel: Tensor of at least 32 bits.
+            state: Empty dict.
+            linear_map: `LinearMap` of the kernel.
+            power_iterations: Not used: training and evaluation have the same bound.
+            jit_compile: Not used.
+
+        Returns:
+            `Measurement` with the scalar σ.
+        """
+        squarings = self.iterations - 1
+        kernel = ops.convert_to_tensor(kernel)
+        largest = ops.stop_gradient(ops.max(ops.abs(kernel))) + TINY
+        if not linear_map.tap_axes:
+            matrices = linear_map.matrix(kernel / largest)
+            squares = _transfer_matrices.gram_bound(matrices, ops.zeros_like(matrices), squarings)
+            return Measurement(largest * ops.max(_root(squares)), {})
+        given = symbol(kernel, linear_map)
+        found = peak(given, squarings)
+        image = image_at(given.kernel / largest, found, given.inputs)
+        square = _transfer_matrices.gram_bound(image[0], image[1], squarings)
+        # An entry that is not finite shows, in whichever block it is.
+        return Measurement(
+            given.tables.excess * largest * _root(square) + 0.0 * ops.sum(given.scaled), {}
+        )
+
+
+def _root(squares: Any) -> Any:
+    """√x, with a gradient of 0 at 0."""
+    positive = squares > 0
+    return ops.where(positive, ops.sqrt(ops.where(positive, squares, 1.0)), 0.0)

@@ -1,0 +1,238 @@
+"""The norm of a convolution itself, by power iteration with the convolution and its adjoint."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfspecnorm._configurable import Configurable
+from tfspecnorm.norms._application import sides, sides_of
+from tfspecnorm.norms._compiled import compiled
+from tfspecnorm.norms._geometry import as_convolution, sizes_known
+from tfspecnorm.norms._leading_vectors import lanczos
+from tfspecnorm.norms.linear_map import LinearMap
+from tfspecnorm.norms.matrix import TRACED_WARM_UP_STEPS, Matrix, normalized
+from tfspecnorm.norms.measurement import ESTIMATE, Measurement
+
+
+@keras.saving.register_keras_serializable(package="tfspecnorm")
+class Operator(Configurable):
+    """Largest singular value of the map that a layer computes, by power iteration.
+
+        σ(W) = ‖K x‖,   K the convolution with the layer's own padding, stride, dilation and
+        groups, in 1, 2 or 3 dimensions, or transposed;   x its leading input
+
+    For a map without taps (dense, einsum, embedding, 1×1 convolution) it is
+    `tfspecnorm.norms.Matrix`. The data format does not matter. A map of blocks (groups,
+    depthwise) has the largest norm of its blocks, each of which has vectors of its own.
+
+    Guarantee: *estimate* from below of the norm at one input size, exact once the vectors have
+    converged, for every padding, stride, dilation and number of groups. They start converged
+    (Lanczos, to 1e-7) and a training step moves them on. With stride 1 and zero padding smaller
+    inputs are covered too: their norm is no larger. Larger inputs are not, see `covers`.
+
+    State: `vector_u` of shape `(output pixels · outputs,)` and `vector_v` of shape
+    `(input pixels · inputs,)`, with a leading axis for groups if there are several; input and
+    output are those of the convolution which a transposed one is the adjoint of. A step with one
+    iteration is v ← Kᵀu / ‖Kᵀu‖, then σ = ‖K v‖ and u ← K v / σ.
+
+    Args:
+        input_size: Integer or tuple of integers, pixels of the input along each spatial axis.
+            Defaults to the size that the layer is built for.
+
+    Raises:
+        ValueError: Where a state is made for a convolution whose size is not known.
+
+    Example:
+
+    >>> from tfspecnorm.norms import Operator, convolution, window
+    >>> linear_map = convolution((3, 3, 1, 1), window(2, input_size=8))
+    >>> kernel = np.ones((3, 3, 1, 1), "float32")
+    >>> norm = Operator()
+    >>> state = norm.warm_up(kernel, linear_map)
+    >>> round(float(norm(kernel, state, linear_map).sigma), 4)  # (1 + 2 cos(π/9))²
+    8.2909
+
+    Reference: Gouk, Frank, Pfahringer, Cree, "Regularisation of Neural Networks by Enforcing
+    Lipschitz Continuity", 2018, arXiv:1804.04368.
+    """
+
+    def __init__(self, input_size: int | tuple[int, ...] | None = None) -> None:
+        given = (input_size,) if isinstance(input_size, int) else input_size or ()
+        if not all(isinstance(part, int) and part > 0 for part in given):
+            raise ValueError(
+                "Argument `input_size` must be a positive integer, a tuple of them, or `None`. "
+                f"Received: input_size={input_size!r}"
+            )
+        self.input_size = tuple(given) if isinstance(input_size, (list, tuple)) else input_size
+
+    def get_config(self) -> dict[str, Any]:
+        return {"input_size": self.input_size}
+
+    def guarantee(self, linear_map: LinearMap) -> str:
+        """An estimate, from below."""
+        return ESTIMATE
+
+    def covers(self, linear_map: LinearMap, input_size: tuple[int | None, ...]) -> bool:
+        """Whether the norm at the size that it was built for is one at another size too."""
+        if not linear_map.convolves:
+            return True
+        window = self._sized(linear_map).window
+        if None in input_size:
+            return False
+        pairs = list(zip(input_size, window.input_size, strict=True))
+        if all(asked == built for asked, built in pairs):
+            return True
+        monotone = set(window.strides) == {1} and window.padding != "circular"
+        return monotone and all(asked <= built for asked, built in pairs)
+
+    def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the state variables for a linear map."""
+        if not linear_map.convolves:
+            return Matrix().state_shapes(linear_map)
+        linear_map = self._sized(linear_map)
+        inputs, outputs = sides_of(linear_map)
+        blocks = as_convolution(linear_map).matrix_shape[:-2]
+        return {
+            "vector_u": (*blocks, outputs[0] * outputs[1]),
+            "vector_v": (*blocks, inputs[0] * inputs[1]),
+        }
+
+    def warm_up(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
+        """Converged state of a concrete kernel, as arrays."""
+        if not linear_map.convolves:
+            return Matrix().warm_up(kernel, linear_map)
+        found = self._leading(kernel, linear_map)
+        blocks = as_convolution(linear_map).matrix_shape[:-2]
+        left, _, right = (np.stack(part).reshape(*blocks, -1) for part in zip(*found, strict=True))
+        return {"vector_u": left, "vector_v": right}
+
+    def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
+        """The norm of a concrete kernel, converged, in double precision."""
+        if not linear_map.convolves:
+            return Matrix().converged(kernel, linear_map)
+        return max(float(value) for _, value, _ in self._leading(kernel, linear_map))
+
+    def traced_warm_up(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
+        """Nearly converged state of a kernel whose value is not known yet, as tensors."""
+        if not linear_map.convolves:
+            return Matrix().traced_warm_up(kernel, linear_map)
+        random = np.random.default_rng(0)
+        state = {}
+        for name, shape in self.state_shapes(linear_map).items():
+            value = random.standard_normal(shape)
+            unit = value / np.linalg.norm(value, axis=-1, keepdims=True)
+            state[name] = ops.cast(unit, kernel.dtype)
+        step = _iteration(self._sized(linear_map))
+
+        def again(_: Any, vectors: tuple[Any, Any]) -> tuple[Any, Any]:
+            return step(kernel, *vectors, 2)
+
+        vectors = ops.fori_loop(0, TRACED_WARM_UP_STEPS // 2, again, tuple(state.values()))
+        return dict(zip(state, vectors, strict=True))
+
+    def __call__(
+        self,
+        kernel: Any,
+        state: dict[str, Any],
+        linear_map: LinearMap,
+        power_iterations: int = 0,
+        jit_compile: bool = False,
+    ) -> Measurement:
+        """σ and the next state; arguments as those of `Matrix`.
+
+        The vectors are constants for the gradient. It is differentiated automatically.
+        """
+        if not linear_map.convolves:
+            return Matrix()(kernel, state, linear_map, power_iterations, jit_compile)
+        linear_map = self._sized(linear_map)
+        kernel = ops.convert_to_tensor(kernel)
+        vector_u, vector_v = (
+            ops.cast(ops.convert_to_tensor(state[name]), kernel.dtype)
+            for name in ("vector_u", "vector_v")
+        )
+        if power_iterations:
+            iterate = _iteration(linear_map)
+            step = compiled(iterate) if jit_compile else iterate
+            vector_u, vector_v = step(
+                ops.stop_gradient(kernel), vector_u, vector_v, power_iterations
+            )
+        vector_v = ops.stop_gradient(vector_v)
+        both = sides(kernel, linear_map)
+        image = _flat(both.apply(_unflat(vector_v, both.input_shape)))
+        vector_u = ops.stop_gradient(normalized(image, vector_u))
+        sigma = ops.max(ops.sum(vector_u * image, axis=-1))
+        return Measurement(sigma, {"vector_u": vector_u, "vector_v": vector_v})
+
+    def _leading(
+        self, kernel: np.ndarray, linear_map: LinearMap
+    ) -> list[tuple[np.ndarray, float, np.ndarray]]:
+        """Leading singular triple of each block."""
+        linear_map = self._sized(linear_map)
+        return [leading_of(part, single) for part, single in linear_map.blocks(kernel)]
+
+    def _sized(self, linear_map: LinearMap) -> LinearMap:
+        """The map at the size that the norm is for."""
+        if self.input_size is not None:
+            linear_map = linear_map.at_size(self.input_size)
+        if not sizes_known(linear_map.window):
+            raise ValueError(
+                "Argument `input_size` must be given where a layer has no fixed size: build the "
+                "layer for a fixed one, or use `tfspecnorm.norms.Operator(input_size)`. "
+                f"Received: input_size={self.input_size!r} for a kernel of shape "
+                f"{linear_map.kernel_shape} with {linear_map.window!r}"
+            )
+        return linear_map
+
+
+def leading_of(
+    kernel: np.ndarray, linear_map: LinearMap, tolerance: float = 1e-7
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """Left vector, singular value and right vector of a convolution without blocks, in NumPy.
+
+    A kernel of zeros or with entries that are not finite gives constant unit vectors and 0.
+    """
+    kernel = np.asarray(kernel, "float64")
+    largest = np.max(np.abs(kernel), initial=0.0)
+    (rows, inputs), (columns, outputs) = sides_of(linear_map)
+    shape = (columns * outputs, rows * inputs)
+    if not (np.isfinite(largest) and largest > 0):
+        return np.full(shape[0], shape[0] ** -0.5), 0.0, np.full(shape[1], shape[1] ** -0.5)
+    both = sides(kernel / largest, linear_map, np)
+    left, value, right = lanczos(
+        lambda vector: both.apply(vector.reshape(both.input_shape)).reshape(-1),
+        lambda vector: both.adjoint(vector.reshape(both.output_shape)).reshape(-1),
+        shape,
+        tolerance,
+    )
+    return left, value * largest, right
+
+
+@functools.lru_cache(maxsize=256)
+def _iteration(linear_map: LinearMap) -> Callable[..., tuple[Any, Any]]:
+    """Power iteration that ends on the input side: the caller's ‖K v‖ completes it."""
+
+    def iterate(
+        kernel: Any, vector_u: Any, vector_v: Any, power_iterations: int
+    ) -> tuple[Any, Any]:
+        both = sides(kernel, linear_map)
+        for remaining in reversed(range(power_iterations)):
+            back = both.adjoint(_unflat(vector_u, both.output_shape))
+            vector_v = normalized(_flat(back), vector_v)
+            if remaining:
+                image = both.apply(_unflat(vector_v, both.input_shape))
+                vector_u = normalized(_flat(image), vector_u)
+        return vector_u, vector_v
+
+    return iterate
+
+
+def _flat(pixels: Any) -> Any:
+    return ops.reshape(pixels, (*pixels.shape[:-2], -1))
+
+
+def _unflat(vector: Any, shape: tuple[int, int]) -> Any:
+    return ops.reshape(vector, (*vector.shape[:-1], *shape))
