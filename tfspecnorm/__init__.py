@@ -1,16 +1,31 @@
 """Keras layer wrappers that control the weights of a network."""
 
+from tfspecnorm import _quiet
 from tfspecnorm._backend_check import check as _check_backend
 
+if _quiet.is_command():
+    _quiet.hide_native_log()
 _check_backend()
 
-from tfspecnorm import initializers, kernels, layers, migration, norms, schedules  # noqa: E402
+from tfspecnorm import (  # noqa: E402
+    analysis,
+    callbacks,
+    initializers,
+    kernels,
+    layers,
+    migration,
+    norms,
+    schedules,
+)
 from tfspecnorm._version import __version__  # noqa: E402
+from tfspecnorm.analysis import certified_radius, lipschitz_bound, spectral_report  # noqa: E402
 from tfspecnorm.layers import scales  # noqa: E402
 from tfspecnorm.surgery import fold, warm_up, wrap  # noqa: E402
 
 __all__ = [
     "__version__",
+    "analysis",
+    "callbacks",
     "initializers",
     "kernels",
     "layers",
@@ -18,7 +33,10 @@ __all__ = [
     "norms",
     "scales",
     "schedules",
+    "certified_radius",
     "fold",
+    "lipschitz_bound",
+    "spectral_report",
     "warm_up",
     "wrap",
 ]

@@ -4,8 +4,7 @@ from keras import ops
 
 from tests import tools
 from tfspecnorm import norms
-from tfspecnorm.norms import LinearMap, Matrix
-from tfspecnorm.norms import _leading_vectors
+from tfspecnorm.norms import LinearMap, Matrix, _leading_vectors
 from tfspecnorm.norms._leading_vectors import lanczos, leading_singular_vectors
 
 

@@ -147,6 +147,11 @@ class DividedByNorm(Reparameterization):
             }
         )
 
+    @property
+    def kernel_norms(self) -> dict[str, Any]:
+        """The norm object that each kernel of the built layer is divided by, by name."""
+        return {kernel.name: self._norm(kernel) for kernel in self.kernels}
+
     def warm_up(self) -> None:
         """Converge the vectors to the kernels as they are now.
 
@@ -174,9 +179,7 @@ class DividedByNorm(Reparameterization):
                 self._scale_variables[kernel.name].assign(initial)
 
     def get_config(self) -> dict[str, Any]:
-        norm = self.norm
-        if self.built:
-            norm = {kernel.name: self._norm(kernel) for kernel in self.kernels}
+        norm = self.kernel_norms if self.built else self.norm
         return {
             **super().get_config(),
             "power_iterations": self.power_iterations,

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfspecnorm.norms import bounds
 from tfspecnorm.norms.bidirectional import Bidirectional
-from tfspecnorm.norms.exact import Exact, exact
+from tfspecnorm.norms.exact import Exact, entries_of, exact, is_small, work_of
 from tfspecnorm.norms.fourier import Fourier
 from tfspecnorm.norms.gram import Gram
 from tfspecnorm.norms.linear_map import (
@@ -42,11 +42,14 @@ __all__ = [
     "default_norm",
     "dense",
     "depthwise_convolution",
+    "entries_of",
     "exact",
     "get",
+    "is_small",
     "measure",
     "transposed_convolution",
     "window",
+    "work_of",
 ]
 
 _NAMED = {

@@ -39,6 +39,26 @@ def block_bounds(kernel: np.ndarray, linear_map: LinearMap, tolerance: float = 1
     return _over_grid(kernel, linear_map, largest) * (1 + tolerance)
 
 
+def largest_block(
+    kernel: np.ndarray,
+    linear_map: LinearMap,
+    measure: Callable[[np.ndarray, LinearMap], tuple],
+) -> tuple:
+    """What `measure` finds, value first, of the block of a convolution with the largest value.
+
+    Blocks whose bound is below a value that was found are not measured.
+    """
+    limits = block_bounds(kernel, linear_map, 1e-3)
+    blocks = linear_map.blocks(kernel)
+    best = None
+    for index in np.argsort(limits)[::-1]:
+        if best is not None and limits[index] <= best[0]:
+            break
+        found = measure(*blocks[index])
+        best = found if best is None else max(best, found, key=lambda part: part[0])
+    return best
+
+
 def gram_bounds(kernel: np.ndarray, linear_map: LinearMap, iterations: int) -> np.ndarray:
     """The same with the bound of so many Gram iterations in place of each norm."""
 

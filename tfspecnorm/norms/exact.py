@@ -9,8 +9,8 @@ from tfspecnorm.norms._application import sides, sides_of
 from tfspecnorm.norms._geometry import sizes_known
 from tfspecnorm.norms.linear_map import LinearMap
 
-# Smaller sides are decomposed whole: ARPACK wants more vectors than they have.
-_DIRECT = 24
+# A side of so many entries is decomposed whole.
+DIRECT = 400
 
 
 class Exact(NamedTuple):
@@ -18,7 +18,8 @@ class Exact(NamedTuple):
 
     Args:
         value: The singular value.
-        residual: ‖Kᵀu − value·v‖ / value of its vectors: some singular value lies that close.
+        residual: ‖Kᵀu − value·v‖ / value of its vectors: some singular value lies that close. 0
+            where all singular values were computed, by LAPACK.
     """
 
     value: float
@@ -28,11 +29,12 @@ class Exact(NamedTuple):
 def exact(kernel: np.ndarray, linear_map: LinearMap, tolerance: float = 1e-10) -> Exact:
     """Largest singular value of the true map of a kernel.
 
-    By LAPACK for a map without taps, by `scipy.sparse.linalg.svds` of the convolution for others.
+    By LAPACK for a map without taps and for small convolutions, by `scipy.sparse.linalg.svds` of
+    the convolution for others.
     Groups and channels are decomposed one by one, those whose upper bound is too small not at all.
 
-    Guarantee: *exact*, for every padding, stride, dilation, number of groups, and transposed, at the
-    map's input size.
+    Guarantee: *exact*, for every padding, stride, dilation, number of groups, and transposed, at
+    the map's input size.
 
     Args:
         kernel: Array of the kernel.
@@ -60,25 +62,20 @@ def exact(kernel: np.ndarray, linear_map: LinearMap, tolerance: float = 1e-10) -
     if size == 0:
         return Exact(0.0, 0.0)
     if not linear_map.convolves:
-        return Exact(_of_matrix(linear_map.matrix(kernel / size, np)) * size, 0.0)
+        return Exact(float(_of_matrix(linear_map.matrix(kernel / size, np)) * size), 0.0)
     if not sizes_known(linear_map.window):
         raise ValueError(
             "Argument `linear_map` must have an input size: the norm of a convolution depends on "
             f"it. Received: linear_map={linear_map!r}"
         )
-    limits = _grid_maximum.block_bounds(kernel / size, linear_map, 1e-3)
-    blocks = linear_map.blocks(kernel / size)
-    best = Exact(0.0, 0.0)
-    for index in np.argsort(limits)[::-1]:
-        if limits[index] <= best.value:
-            break
-        found = _of_convolution(*blocks[index], tolerance)
-        best = max(best, found)
-    return Exact(best.value * size, best.residual)
+    best = _grid_maximum.largest_block(
+        kernel / size, linear_map, lambda *block: _of_convolution(*block, tolerance)
+    )
+    return Exact(float(best.value * size), best.residual)
 
 
 def _of_matrix(matrices: np.ndarray) -> float:
-    """Largest singular value of a matrix or a stack, from the smaller Gram matrix if it is large."""
+    """Largest singular value of a matrix or a stack; of a large one from its Gram matrix."""
     rows, columns = matrices.shape[-2:]
     if min(rows, columns) <= 256:
         return float(np.linalg.svd(matrices, compute_uv=False).max())
@@ -88,7 +85,6 @@ def _of_matrix(matrices: np.ndarray) -> float:
 
 
 def _of_convolution(kernel: np.ndarray, linear_map: LinearMap, tolerance: float) -> Exact:
-    svds, operator_of = _scipy()
     if not np.any(kernel):
         return Exact(0.0, 0.0)
     both = sides(kernel, linear_map, np)
@@ -101,10 +97,14 @@ def _of_convolution(kernel: np.ndarray, linear_map: LinearMap, tolerance: float)
     def adjoint(vector: np.ndarray) -> np.ndarray:
         return both.adjoint(vector.reshape(both.output_shape)).reshape(-1)
 
-    if min(shape) <= _DIRECT:
-        narrow, function = (shape[1], apply) if shape[1] <= shape[0] else (shape[0], adjoint)
-        matrix = np.stack([function(unit) for unit in np.eye(narrow)])
-        return Exact(float(np.linalg.svd(matrix, compute_uv=False).max()), 0.0)
+    if is_small(linear_map):
+        forward = shape[1] <= shape[0]
+        side, function = (
+            (both.input_shape, both.apply) if forward else (both.output_shape, both.adjoint)
+        )
+        units = np.eye(min(shape)).reshape(-1, *side)
+        return Exact(_of_matrix(function(units).reshape(len(units), -1)), 0.0)
+    svds, operator_of = _scipy()
     operator = operator_of(shape, matvec=apply, rmatvec=adjoint, dtype="float64")
     start = np.random.default_rng(0).standard_normal(min(shape))
     left, values, right = svds(operator, k=1, tol=tolerance, v0=start)
@@ -122,3 +122,36 @@ def _scipy() -> tuple:
             '    pip install "tfspecnorm[analysis]"'
         ) from error
     return svds, LinearOperator
+
+
+def entries_of(linear_map: LinearMap) -> int:
+    """Entries of the smaller side of a convolution of known size, of one block.
+
+    >>> from tfspecnorm.norms import convolution, window
+    >>> entries_of(convolution((3, 3, 2, 4), window(2, input_size=8)))
+    128
+    """
+    (rows, inputs), (columns, outputs) = sides_of(linear_map)
+    return min(rows * inputs, columns * outputs)
+
+
+def is_small(linear_map: LinearMap) -> bool:
+    """Whether `exact` decomposes a convolution whole, so that its value is certified.
+
+    >>> from tfspecnorm.norms import convolution, window
+    >>> is_small(convolution((3, 3, 1, 1), window(2, input_size=8)))
+    True
+    """
+    return sizes_known(linear_map.window) and entries_of(linear_map) <= DIRECT
+
+
+def work_of(linear_map: LinearMap) -> int:
+    """Multiplications of one application of a convolution of known size, of one block.
+
+    >>> from tfspecnorm.norms import convolution, window
+    >>> work_of(convolution((3, 3, 2, 4), window(2, input_size=8)))
+    4608
+    """
+    (rows, _), (columns, _) = sides_of(linear_map)
+    inputs, outputs = linear_map.matrix_shape[-2:]
+    return max(rows, columns) * inputs * outputs

@@ -58,7 +58,7 @@ class Fourier(Configurable):
     8.2909
     >>> linear_map = convolution((3, 3, 2, 1), window(2, input_size=8))
     >>> round(Fourier().converged(kernel, linear_map), 4)  # √2 times that
-    11.7251
+    11.725
 
     Reference: Runkel, Etmann, Möller, Schönlieb, "Depthwise Separable Convolutions Allow for
     Fast and Memory-Efficient Spectral Normalization", 2021, arXiv:2102.06496; for full kernels on

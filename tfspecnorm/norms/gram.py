@@ -28,8 +28,8 @@ class Gram(Configurable):
     stride, dilation and number of groups: at the input size N that the layer was built for, on
     the frequencies of a circle of M ≥ N + p pixels, or, where an axis has no size or a large one,
     at every size, on a grid with a proven factor (1 % for 3×3 taps). Above the norm on that grid
-    by g^(2⁻ᵗ⁻¹) at most, g the smaller side of A: for g = 32 by 11 % at 4 iterations and 2.7 % at 6,
-    for random kernels by less. Kernels of 1e±30 do not overflow: every power is scaled.
+    by g^(2⁻ᵗ⁻¹) at most, g the smaller side of A: for g = 32 by 11 % at 4 iterations and 2.7 % at
+    6, for random kernels by less. Kernels of 1e±30 do not overflow: every power is scaled.
 
     It differs from the paper in what stands for unknown sizes. There the kernel is correlated with
     itself and grows to 2ᵗ(k − 1) + 1 taps; the grid of frequencies is tighter and cheaper, see

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from tfspecnorm._configurable import Configurable
+from tfspecnorm.norms import _grid_maximum
 from tfspecnorm.norms._application import sides, sides_of
 from tfspecnorm.norms._compiled import compiled
 from tfspecnorm.norms._geometry import as_convolution, sizes_known
@@ -42,6 +43,8 @@ class Operator(Configurable):
     Args:
         input_size: Integer or tuple of integers, pixels of the input along each spatial axis.
             Defaults to the size that the layer is built for.
+        tolerance: Relative length of Kᵀu − σv at which the start is converged; σ itself is then
+            more accurate by far. Defaults to 1e-7; 1e-2 takes a third of the time.
 
     Raises:
         ValueError: Where a state is made for a convolution whose size is not known.
@@ -60,17 +63,24 @@ class Operator(Configurable):
     Lipschitz Continuity", 2018, arXiv:1804.04368.
     """
 
-    def __init__(self, input_size: int | tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self, input_size: int | tuple[int, ...] | None = None, tolerance: float = 1e-7
+    ) -> None:
         given = (input_size,) if isinstance(input_size, int) else input_size or ()
         if not all(isinstance(part, int) and part > 0 for part in given):
             raise ValueError(
                 "Argument `input_size` must be a positive integer, a tuple of them, or `None`. "
                 f"Received: input_size={input_size!r}"
             )
+        if isinstance(tolerance, (bool, str)) or not 0 < tolerance < 1:
+            raise ValueError(
+                f"Argument `tolerance` must be in (0, 1). Received: tolerance={tolerance!r}"
+            )
+        self.tolerance = float(tolerance)
         self.input_size = tuple(given) if isinstance(input_size, (list, tuple)) else input_size
 
     def get_config(self) -> dict[str, Any]:
-        return {"input_size": self.input_size}
+        return {"input_size": self.input_size, "tolerance": self.tolerance}
 
     def guarantee(self, linear_map: LinearMap) -> str:
         """An estimate, from below."""
@@ -114,7 +124,16 @@ class Operator(Configurable):
         """The norm of a concrete kernel, converged, in double precision."""
         if not linear_map.convolves:
             return Matrix().converged(kernel, linear_map)
-        return max(float(value) for _, value, _ in self._leading(kernel, linear_map))
+        kernel = np.asarray(kernel, "float64")
+        size = np.max(np.abs(kernel), initial=0.0)
+        if not np.isfinite(size) or size == 0:
+            return float(size * 0.0)
+
+        def measured(part: np.ndarray, single: LinearMap) -> tuple[float]:
+            return (leading_of(part, single, self.tolerance)[1],)
+
+        sized = self._sized(linear_map)
+        return float(_grid_maximum.largest_block(kernel / size, sized, measured)[0] * size)
 
     def traced_warm_up(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
         """Nearly converged state of a kernel whose value is not known yet, as tensors."""
@@ -172,7 +191,9 @@ class Operator(Configurable):
     ) -> list[tuple[np.ndarray, float, np.ndarray]]:
         """Leading singular triple of each block."""
         linear_map = self._sized(linear_map)
-        return [leading_of(part, single) for part, single in linear_map.blocks(kernel)]
+        return [
+            leading_of(part, single, self.tolerance) for part, single in linear_map.blocks(kernel)
+        ]
 
     def _sized(self, linear_map: LinearMap) -> LinearMap:
         """The map at the size that the norm is for."""
@@ -189,7 +210,7 @@ class Operator(Configurable):
 
 
 def leading_of(
-    kernel: np.ndarray, linear_map: LinearMap, tolerance: float = 1e-7
+    kernel: np.ndarray, linear_map: LinearMap, tolerance: float
 ) -> tuple[np.ndarray, float, np.ndarray]:
     """Left vector, singular value and right vector of a convolution without blocks, in NumPy.
 

@@ -1,0 +1,108 @@
+"""Reports as tables, frames and pictures, by packages that the rest does without."""
+
+import contextlib
+import importlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tfspecnorm._files import writing
+
+
+def optional(name: str, extra: str = "analysis") -> Any:
+    """A module that an extra brings, or an `ImportError` that says which."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.partition(".")[0]
+        wanted = f'"tfspecnorm[{extra}]"' if extra else package
+        raise ImportError(
+            f"This needs the package {package}. Install it:\n    pip install {wanted}"
+        ) from error
+
+
+def frame(rows: list[dict[str, Any]]) -> Any:
+    """A `pandas.DataFrame` of rows."""
+    return optional("pandas", extra="").DataFrame(rows)
+
+
+def number(value: float | None) -> str:
+    """A number for a table, a dash for none."""
+    return "–" if value is None else f"{value:.4g}"
+
+
+def table(report: Any) -> Any:
+    """A `rich.table.Table` of a spectral report."""
+    made = optional("rich.table").Table(title=f"Kernels of {report.model}")
+    made.add_column("layer", overflow="fold")
+    made.add_column("kernel")
+    for name in ("shape", "matrix norm", "operator norm", "certified bound", "stable rank"):
+        made.add_column(name, justify="right")
+    made.add_column("normalized by", overflow="fold")
+    for record in report:
+        estimated = record.operator_guarantee == "estimate"
+        normalization = record.normalization or ""
+        if record.covered is False:
+            size = "×".join(str(part) for part in record.input_size)
+            normalization += f", not covered at {size}"
+        made.add_row(
+            record.layer,
+            record.kernel,
+            "×".join(str(part) for part in record.shape),
+            number(record.matrix_norm),
+            ("≥ " if estimated else "") + number(record.operator_norm),
+            number(record.certified_bound),
+            f"{record.stable_rank:.1f}",
+            normalization,
+        )
+    return made
+
+
+def plot(report: Any, path: Any) -> None:
+    """A picture of a spectral report: the norms of each kernel, one above the other."""
+    figure_class = optional("matplotlib.figure").Figure
+    names = [
+        record.layer if record.kernel == "kernel" else f"{record.layer}/{record.kernel}"
+        for record in report
+    ]
+    figure = figure_class(figsize=(8, 1.5 + 0.22 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    series = {
+        "matrix norm": ("o", [record.matrix_norm for record in report]),
+        "operator norm": ("x", [record.operator_norm for record in report]),
+        "certified bound": ("|", [record.certified_bound for record in report]),
+    }
+    for label, (marker, values) in series.items():
+        known = [(value, row) for row, value in enumerate(values) if value is not None]
+        axes.plot(*zip(*known, strict=True) if known else ([], []), marker, label=label)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("norm of the kernel that the layer computes with")
+    axes.set_title(report.model)
+    axes.legend()
+    axes.grid(axis="x", alpha=0.3)
+    path = Path(path)
+    with writing(path) as partial:
+        figure.savefig(partial, dpi=150)
+
+
+@contextlib.contextmanager
+def _bar(shown: bool) -> Iterator[Any]:
+    if not shown:
+        yield None
+        return
+    console = optional("rich.console").Console(stderr=True)
+    with optional("rich.progress").Progress(console=console, transient=True) as bar:
+        yield bar
+
+
+def tracked(rows: list[tuple], name: str, shown: bool) -> Iterable[tuple]:
+    """The rows one by one, with a progress bar on the standard error file if it is wanted."""
+    with _bar(shown) as bar:
+        task = None if bar is None else bar.add_task(name, total=len(rows))
+        for row in rows:
+            if bar is not None:
+                bar.update(task, description=str(row[0]))
+            yield row
+            if bar is not None:
+                bar.advance(task)

@@ -1,0 +1,293 @@
+"""How large every kernel of a model really is."""
+
+import dataclasses
+import json
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfspecnorm import norms
+from tfspecnorm._checks import check_model
+from tfspecnorm.analysis import _rendering
+from tfspecnorm.analysis._linear import certified_norm, value_of
+from tfspecnorm.analysis._walk import Call, input_signals, walk
+from tfspecnorm.kernels import Kernel, is_registered, kernels_of
+from tfspecnorm.kernels.holders import is_graph, layers_in
+from tfspecnorm.layers._divided_by_norm import DividedByNorm
+from tfspecnorm.layers._reparameterization import Reparameterization
+
+# Largest singular values of large images lie close together: beyond this many entries of the
+# smaller side ARPACK takes minutes where a short iteration takes seconds.
+_EXACT_ENTRIES = 4096
+# Multiplications in one application of a convolution above which the bound stands alone.
+_ESTIMATE_WORK = 1e9
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelRecord:
+    """One row of a `SpectralReport`: the kernel that a layer computes with.
+
+    Args:
+        layer: Name of the layer, behind the names of the models that it is in.
+        layer_class: Class name of the layer, of the inner one if it is wrapped.
+        kernel: Name of the kernel within the layer.
+        kind: `"dense"`, `"convolution"`, ... as in `tfspecnorm.norms.LinearMap`.
+        shape: Shape of the kernel.
+        parameters: Number of entries.
+        normalization: Wrapper and norm, `None` without one.
+        sigma: Norm of the raw kernel that the wrapper divides by, as it stands; else `None`.
+        matrix_norm: Largest singular value of the kernel as a matrix.
+        operator_norm: Norm of the layer's map at `input_size`; `None` where that is not known or
+            too large to be computed.
+        operator_guarantee: `"exact"` or `"estimate"` (from below), `None` without a norm.
+        certified_bound: Certified upper bound of the layer's map, at every size if `input_size`
+            is not known.
+        input_size: Pixels of the input of a convolution, `None` for other layers; axes of unknown
+            size are `None`.
+        covered: Whether the wrapper's norm holds at that size; `None` without a wrapper.
+        stable_rank: ‖W‖²_F / σ² of the matrix.
+    """
+
+    layer: str
+    layer_class: str
+    kernel: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+    normalization: str | None
+    sigma: float | None
+    matrix_norm: float
+    operator_norm: float | None
+    operator_guarantee: str | None
+    certified_bound: float
+    input_size: tuple[int | None, ...] | None
+    covered: bool | None
+    stable_rank: float
+
+
+class SpectralReport(list):
+    """A list of `KernelRecord`s that can be shown.
+
+    Args:
+        model: Name of the model.
+        records: The records.
+    """
+
+    def __init__(self, model: str, records: list[KernelRecord]) -> None:
+        super().__init__(records)
+        self.model = model
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dict for each kernel."""
+        return [dataclasses.asdict(record) for record in self]
+
+    def to_json(self) -> str:
+        """The model's name and its kernels as JSON."""
+        return json.dumps({"model": self.model, "kernels": self.to_dicts()}, indent=2)
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` with one row for each kernel.
+
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        return _rendering.frame(self.to_dicts())
+
+    def table(self) -> Any:
+        """A `rich.table.Table`.
+
+        Raises:
+            ImportError: If rich is not installed.
+        """
+        return _rendering.table(self)
+
+    def plot(self, path: Any) -> None:
+        """Writes a picture of the norms, in the format of the path's ending.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+            OSError: If the file cannot be written; nothing is left of it then.
+        """
+        _rendering.plot(self, path)
+
+
+def spectral_report(
+    model: keras.Model, input_shape: Any = None, progress: bool = False
+) -> SpectralReport:
+    """The norms of every kernel of a model, as it is used in evaluation.
+
+    For a wrapped layer these are the norms of what the wrapper makes of the kernel. The method
+    follows the size: convolutions of up to 4096 entries on the smaller side are decomposed
+    (`norms.exact`), those of up to 1e9 multiplications are estimated from below by a short
+    iteration, beyond that they are bounded only.
+
+    Guarantee: `matrix_norm` is *exact* to 1e-6, `certified_bound` an *upper bound* of the layer's
+    map, `operator_norm` what `operator_guarantee` says.
+
+    Args:
+        model: Built Keras model.
+        input_shape: Shape of an input without the batch axis, or a list of them for several inputs,
+            for a Sequential or Functional model whose inputs have no fixed size.
+        progress: Whether to show a progress bar on the standard error file. Defaults to `False`.
+
+    Returns:
+        `SpectralReport`, a list of one `KernelRecord` for each kernel.
+
+    Raises:
+        ValueError: If the model is not built or has no layer with known kernels, or if a weight is
+            not finite, or the shape does not fit.
+        ImportError: If SciPy is not installed and a convolution is to be decomposed, or rich if a
+            progress bar is wanted.
+
+    Example:
+
+    >>> layers = [keras.layers.Conv2D(1, 3, padding="same", kernel_initializer="ones")]
+    >>> model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+    >>> (record,) = spectral_report(model)
+    >>> round(record.matrix_norm, 2), round(record.operator_norm, 2), record.operator_guarantee
+    (3.0, 8.29, 'exact')
+    """
+    check_model(model)
+    found = _layers_with_sizes(model, input_shape)
+    if not found:
+        raise ValueError(
+            "Argument `model` must have at least one layer with known kernels. "
+            f"Received: model '{model.name}' without one"
+        )
+    rows = [
+        (path, layer, size, kernel, value)
+        for path, layer, size in found
+        for kernel, value in _kernels(layer)
+    ]
+    records = [_record(*row) for row in _rendering.tracked(rows, model.name, progress)]
+    return SpectralReport(model.name, records)
+
+
+def _layers_with_sizes(model: keras.Model, input_shape: Any) -> list[tuple[str, Any, tuple | None]]:
+    """Path and layer for each layer with kernels, and the shape that it is called with."""
+    if not is_graph(model):
+        if input_shape is not None:
+            raise ValueError(
+                "Argument `input_shape` must be `None` for a model that is neither Sequential nor "
+                f"Functional. Received: input_shape={input_shape!r} for model '{model.name}'"
+            )
+        chosen, inside = [], set()
+        for layer in layers_in(model):
+            if layer is not model and id(layer) not in inside and _has_kernels(layer):
+                inside |= {id(part) for part in layers_in(layer)}
+                chosen.append((layer.name, layer, None))
+        return chosen
+    found: dict[int, tuple[str, Any, tuple | None]] = {}
+
+    def visit(call: Call) -> float:
+        if _has_kernels(call.layer):
+            shape = tuple(call.inputs[0].tensor.shape) if len(call.inputs) == 1 else None
+            path, layer, before = found.get(id(call.layer), (call.path, call.layer, shape))
+            found[id(layer)] = (path, layer, _larger(before, shape))
+        return 1.0
+
+    walk(model, input_signals(model, input_shape), visit)
+    return list(found.values())
+
+
+def _larger(first: tuple | None, second: tuple | None) -> tuple | None:
+    """The shape that holds both; of an unknown size if one is unknown."""
+    if first is None or second is None or len(first) != len(second):
+        return None
+    pairs = zip(first, second, strict=True)
+    return tuple(None if None in pair else max(pair) for pair in pairs)
+
+
+def _has_kernels(layer: Any) -> bool:
+    return isinstance(layer, Reparameterization) or is_registered(layer)
+
+
+def _kernels(layer: Any) -> list[tuple[Kernel, np.ndarray]]:
+    """The kernels of a layer with the values that it computes with."""
+    if isinstance(layer, Reparameterization):
+        effective = layer.effective_kernels()
+        return [
+            (kernel, np.asarray(ops.convert_to_numpy(effective[kernel.name]), "float64"))
+            for kernel in layer.kernels
+        ]
+    return [(kernel, value_of(kernel)) for kernel in kernels_of(layer)]
+
+
+def _record(
+    path: str, layer: Any, shape: tuple | None, kernel: Kernel, value: np.ndarray
+) -> KernelRecord:
+    wrapped = isinstance(layer, Reparameterization)
+    inner = layer.layer if wrapped else layer
+    if not np.all(np.isfinite(value)):
+        raise ValueError(
+            "Argument `model` must have finite weights. "
+            f"Received: layer '{path}' whose kernel '{kernel.name}' has entries that are not"
+        )
+    linear_map = kernel.linear_map
+    size = _input_size(inner, linear_map, shape)
+    at_size = linear_map if size is None else linear_map.at_size(size)
+    normalization, sigma, covered = _normalization(layer, kernel, size)
+    matrix_norm = norms.measure(value, linear_map, "matrix")
+    operator_norm, guarantee = _operator_norm(value, at_size)
+    return KernelRecord(
+        layer=path if not wrapped else path.rpartition(layer.name)[0] + inner.name,
+        layer_class=type(inner).__name__,
+        kernel=kernel.name,
+        kind=linear_map.kind,
+        shape=tuple(linear_map.kernel_shape),
+        parameters=int(value.size),
+        normalization=normalization,
+        sigma=sigma,
+        matrix_norm=matrix_norm,
+        operator_norm=operator_norm,
+        operator_guarantee=guarantee,
+        certified_bound=certified_norm(value, at_size)[0],
+        input_size=size,
+        covered=covered,
+        stable_rank=float(np.sum(value**2) / matrix_norm**2) if matrix_norm else 0.0,
+    )
+
+
+def _input_size(
+    layer: Any, linear_map: norms.LinearMap, shape: tuple | None
+) -> tuple[int | None, ...] | None:
+    """The pixels that a kernel sees: in the call's shape, else what it was built for."""
+    if not linear_map.convolves:
+        return None
+    rank = len(linear_map.tap_axes)
+    first = getattr(layer, "data_format", None) == "channels_first"
+    if shape is not None and len(shape) == rank + 2:
+        return tuple(shape[2:] if first else shape[1:-1])
+    return None if linear_map.window is None else linear_map.window.input_size
+
+
+def _normalization(
+    layer: Any, kernel: Kernel, size: tuple | None
+) -> tuple[str | None, float | None, bool | None]:
+    """What a wrapper is called, its σ, and whether its norm holds at the size."""
+    if not isinstance(layer, Reparameterization):
+        return None, None, None
+    name = type(layer).__name__
+    if not isinstance(layer, DividedByNorm):
+        return name, None, True
+    norm = layer.kernel_norms[kernel.name]
+    covers = getattr(norm, "covers", None)
+    covered = True if covers is None or size is None else covers(kernel.linear_map, size)
+    return f"{name}({norm!r})", float(layer.sigma()[kernel.name]), covered
+
+
+def _operator_norm(
+    value: np.ndarray, linear_map: norms.LinearMap
+) -> tuple[float | None, str | None]:
+    if not linear_map.convolves:
+        return norms.exact(value, linear_map).value, norms.EXACT
+    window = linear_map.window
+    if window is None or None in window.input_size:
+        return None, None
+    if norms.entries_of(linear_map) <= _EXACT_ENTRIES:
+        return norms.exact(value, linear_map, 1e-6).value, norms.EXACT
+    if norms.work_of(linear_map) <= _ESTIMATE_WORK:
+        return norms.Operator(tolerance=1e-2).converged(value, linear_map), norms.ESTIMATE
+    return None, None
