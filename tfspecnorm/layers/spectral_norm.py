@@ -32,8 +32,9 @@ class SpectralNorm(DividedByNorm):
             or Functional model of such layers.
         power_iterations: Positive integer, iterations in each training call. Defaults to 1.
         norm: `None` for the norm that fits the kind of each kernel, a name (`"matrix"`,
-            `"bidirectional"`, `"fourier"`), a norm object, or a dict from kernel name to one of
-            these.
+            `"bidirectional"`, `"operator"`, `"fourier"`, `"gram"`), a norm object, or a dict from
+            kernel name to one of these. `"operator"` makes the convolution itself as large as s,
+            at the input size that the layer is built for, `"gram"` at most as large, certified.
         scale: Positive number, or one of `tfspecnorm.scales`: `Fixed(c)`, `Learned()`,
             `Tanh(limit)`, a trainable one for each wrapper anew. It multiplies the kernel, never
             the bias. Defaults to 1.

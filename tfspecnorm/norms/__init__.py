@@ -142,4 +142,10 @@ def measure(kernel: Any, linear_map: LinearMap, norm: Any = "operator") -> float
         )
     if not np.all(np.isfinite(kernel)):
         return float("nan")
-    return get(norm).converged(kernel, linear_map)
+    found = get(norm)
+    if not hasattr(found, "converged"):
+        raise ValueError(
+            "Argument `norm` must have a method `converged(kernel, linear_map)` to measure arrays. "
+            f"Received: norm={norm!r}"
+        )
+    return found.converged(kernel, linear_map)
