@@ -9,7 +9,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 # What has to hold on every backend.
 BACKEND_TESTS = $(wildcard tests/test_import.py tests/kernels tests/layers tests/norms \
-	tests/surgery tests/migration tests/analysis tests/test_callbacks.py tests/test_files.py \
+	tests/surgery tests/migration tests/analysis tests/callbacks tests/test_files.py \
 	tests/test_initializers.py tests/test_main.py \
 	tests/test_schedules.py)
 PYTEST = -m pytest -n $(WORKERS)

@@ -7,10 +7,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfspecnorm.analysis import _activations, _normalizations, _pooling
+from tfspecnorm.analysis import _activations, _linear, _normalizations, _pooling
 from tfspecnorm.analysis._table import constant_of, register_constant
 
-__all__ = ["constant_of", "register_constant", "_activations", "_normalizations", "_pooling"]
+# Importing the other rules fills the table.
+__all__ = [
+    "_activations",
+    "_linear",
+    "_normalizations",
+    "_pooling",
+    "constant_of",
+    "register_constant",
+]
 
 # Each output entry is an input entry or zero, and no input entry appears twice. Noise, dropout
 # and random augmentation are the identity at inference.
