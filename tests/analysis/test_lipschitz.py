@@ -121,6 +121,7 @@ UNBOUNDED = {
     "own": lambda x: Doubled(0.1, name="bad")(x),
     "lambda": lambda x: layers.Lambda(lambda y: y * y, output_shape=(4, 3), name="bad")(x),
     "exponential": lambda x: layers.Dense(2, activation="exponential", name="bad")(x),
+    "training": lambda x: layers.BatchNormalization(name="bad")(x, training=True),
     "mask": lambda x: layers.GlobalAveragePooling1D(name="bad")(layers.Masking()(x)),
 }
 

@@ -31,7 +31,7 @@ class Call(NamedTuple):
         layer: The layer or operation.
         inputs: List of the `Signal`s that it receives, in order.
         arguments: Its positional arguments, each signal in its place, and numbers among them.
-        complete: Whether nothing else is passed, such as a mask.
+        complete: Whether a layer is passed nothing else, such as a mask or an option.
     """
 
     path: str
@@ -78,7 +78,10 @@ def walk(model: keras.Model, inputs: list[Signal], visit: Visit, path: str = "")
         for name, index, node in ready:
             signals = [found[key] for key in _sources(node["args"])]
             arguments = _filled(node["args"], found)
-            complete = not _sources(node["kwargs"])
+            # `training=True` makes dropout drop at inference; what an option means is unknown.
+            options = [*node["kwargs"].values(), *node["args"][1:]]
+            is_layer = isinstance(operations[name], keras.layers.Layer)
+            complete = not is_layer or all(option in (None, False) for option in options)
             outputs = _pass(operations[name], signals, arguments, complete, visit, path)
             found |= {(name, index, place): part for place, part in enumerate(outputs)}
         waiting = [item for item in waiting if item not in ready]
