@@ -200,5 +200,5 @@ def _operator_norm(
     if norms.entries_of(linear_map) <= _EXACT_ENTRIES:
         return norms.exact(value, linear_map, 1e-6).value, norms.EXACT
     if norms.work_of(linear_map) <= _ESTIMATE_WORK:
-        return norms.Operator(tolerance=1e-2).converged(value, linear_map), norms.ESTIMATE
+        return norms.Operator(tolerance=5e-3).converged(value, linear_map), norms.ESTIMATE
     return None, None

@@ -48,8 +48,10 @@ def largest_block(
 
     Blocks whose bound is below a value that was found are not measured.
     """
-    limits = block_bounds(kernel, linear_map, 1e-3)
     blocks = linear_map.blocks(kernel)
+    if len(blocks) == 1:
+        return measure(*blocks[0])
+    limits = block_bounds(kernel, linear_map, 1e-3)
     best = None
     for index in np.argsort(limits)[::-1]:
         if best is not None and limits[index] <= best[0]:

@@ -38,7 +38,7 @@ class Fourier(Configurable):
 
     Cost: a depthwise kernel costs less than a power iteration. A full kernel takes up to 544
     matrices for 3×3 taps, each raised to a power: for many channels `Gram` with fewer iterations
-    or `Operator` is cheaper.
+    or `Operator` is cheaper in a wrapper.
 
     It differs from the paper in that it transforms to N + p frequencies along an axis, not
     N + 2p; takes a second circle of as many frequencies and the smaller one of both bounds;

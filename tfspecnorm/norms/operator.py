@@ -44,7 +44,8 @@ class Operator(Configurable):
         input_size: Integer or tuple of integers, pixels of the input along each spatial axis.
             Defaults to the size that the layer is built for.
         tolerance: Relative length of Kᵀu − σv at which the start is converged; σ itself is then
-            more accurate by far. Defaults to 1e-7; 1e-2 takes a third of the time.
+            more accurate by far. Defaults to 1e-7; 5e-3 takes a quarter of the time
+            and is off by 1e-3 at most for random kernels.
 
     Raises:
         ValueError: Where a state is made for a convolution whose size is not known.
