@@ -1,5 +1,7 @@
 """The norm of the convolution itself: sizes, state, extreme values, errors."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -96,6 +98,13 @@ def test_unknown_size():
     for size in (0, "8", (8, 0)):
         with pytest.raises(ValueError, match="Argument `input_size` must be a positive integer"):
             Operator(size)
+
+
+def test_exact_norm_without_scipy(monkeypatch):
+    linear_map = convolution((3, 3, 2, 4), window(2, input_size=20))
+    monkeypatch.setitem(sys.modules, "scipy.sparse.linalg", None)
+    with pytest.raises(ImportError, match=r'need SciPy.*\n.*pip install "tfspecnorm\[analysis\]"'):
+        norms.exact(np.ones((3, 3, 2, 4)), linear_map)
 
 
 def test_configuration():

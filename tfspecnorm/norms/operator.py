@@ -44,8 +44,8 @@ class Operator(Configurable):
         input_size: Integer or tuple of integers, pixels of the input along each spatial axis.
             Defaults to the size that the layer is built for.
         tolerance: Relative length of Kᵀu − σv at which the start is converged; σ itself is then
-            more accurate by far. Defaults to 1e-7; 5e-3 takes a quarter of the time
-            and is off by 1e-3 at most for random kernels.
+            more accurate by far. Defaults to 1e-7; 5e-3 takes a quarter of the time and is off by
+            less than 1e-3 (a random 3×3 kernel of 256 channels, 32×32 pixels).
 
     Raises:
         ValueError: Where a state is made for a convolution whose size is not known.
