@@ -80,7 +80,7 @@ def test_constant_is_the_largest_slope(module, name):
         (ops.squareplus, {"b": 0.5}),
         (ops.soft_shrink, {"threshold": 2.0}),
     ],
-    ids=str,
+    ids=lambda part: getattr(part, "__name__", str(part)),
 )
 def test_parameters_that_are_bound_by_a_partial_count(function, parameters):
     bound = functools.partial(function, **parameters)
