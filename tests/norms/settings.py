@@ -61,12 +61,12 @@ def kernel_and_matrix(layer, size, channels, seed=0):
     """The layer's `Kernel` with Gaussian values, these, and the dense matrix of the layer."""
     first = layer.data_format == "channels_first"
     shape = (channels, *size) if first else (*size, channels)
-    layer.build((None, *shape))
-    kernel = kernels.kernels_of(layer)[0]
-    value = tools.random(*kernel.variable.shape, seed=seed, dtype="float64")
-    kernel.variable.assign(value)
     count = math.prod(shape)
     with tools.double_precision():
+        layer.build((None, *shape))
+        kernel = kernels.kernels_of(layer)[0]
+        value = tools.random(*kernel.variable.shape, seed=seed, dtype="float64")
+        kernel.variable.assign(value)
         outputs = layer(np.eye(count).reshape(count, *shape))
         matrix = keras.ops.convert_to_numpy(outputs).reshape(count, -1)
     return kernel, value, matrix
