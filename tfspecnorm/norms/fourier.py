@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfspecnorm._configurable import Configurable
 from tfspecnorm.norms import _grid_maximum, _transfer_matrices
 from tfspecnorm.norms._geometry import as_convolution, sizes_known
+from tfspecnorm.norms._stateless import Stateless
 from tfspecnorm.norms._symbol import Peak, image_at, peak, symbol
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.matrix import TINY
@@ -16,7 +16,7 @@ from tfspecnorm.norms.measurement import EXACT, UPPER_BOUND, Measurement, OuterP
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
-class Fourier(Configurable):
+class Fourier(Stateless):
     """Norm of a convolution: the peak of its symbol, a small matrix for each frequency.
 
         σ(W) = max ‖A(ω)‖ over frequencies ω and blocks (groups, channels of a depthwise kernel)
@@ -69,15 +69,7 @@ class Fourier(Configurable):
     def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
         """No state: nothing is iterated from one step to the next."""
         check_convolution(linear_map)
-        return {}
-
-    def warm_up(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
-        """No state."""
-        return {}
-
-    def traced_warm_up(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
-        """No state."""
-        return {}
+        return super().state_shapes(linear_map)
 
     def guarantee(self, linear_map: LinearMap) -> str:
         """Exact for circular padding where the stride divides the size, else an upper bound."""

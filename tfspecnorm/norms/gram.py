@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfspecnorm._configurable import Configurable
 from tfspecnorm.norms import _grid_maximum, _transfer_matrices
+from tfspecnorm.norms._stateless import Stateless
 from tfspecnorm.norms._symbol import image_at, peak, symbol
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.matrix import TINY
@@ -15,7 +15,7 @@ from tfspecnorm.norms.measurement import UPPER_BOUND, Measurement
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
-class Gram(Configurable):
+class Gram(Stateless):
     """Upper bound of a map's norm by Gram iteration, for a convolution at each frequency.
 
         G₀ = A(ω),   Gₜ = Gₜ₋₁ᴴ Gₜ₋₁,   σ(W) = max ‖Gₜ‖_F^(2⁻ᵗ) over frequencies ω and blocks
@@ -69,18 +69,6 @@ class Gram(Configurable):
     def guarantee(self, linear_map: LinearMap) -> str:
         """An upper bound."""
         return UPPER_BOUND
-
-    def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
-        """No state: nothing is iterated from one step to the next."""
-        return {}
-
-    def warm_up(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
-        """No state."""
-        return {}
-
-    def traced_warm_up(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
-        """No state."""
-        return {}
 
     def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
         """The bound with these iterations, in double precision."""

@@ -146,11 +146,9 @@ class LinearMap:
         """
         if not self.block_axes:
             return [(kernel, self)]
-        *taps, inputs, outputs = self._view[: len(self.tap_axes)] + (
-            self.matrix_shape[-2] // self.taps,
-            self.matrix_shape[-1],
-        )
-        shape = (*taps, inputs, outputs)
+        *_, rows, outputs = self.matrix_shape
+        taps = self._view[: len(self.tap_axes)]
+        shape = (*taps, rows // self.taps, outputs)
         parts = self.matrix(np.asarray(kernel), np).reshape(-1, *shape)
         single = convolution(shape, self.window)
         return [(part, single) for part in parts]

@@ -73,13 +73,7 @@ class Matrix(Configurable):
 
     def traced_warm_up(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
         """Nearly converged state of a kernel whose value is not known yet, as tensors."""
-        shapes = self.state_shapes(linear_map)
-        random = np.random.default_rng(0)
-        state = {name: random.standard_normal(shape) for name, shape in shapes.items()}
-        state = {
-            name: ops.cast(value / np.linalg.norm(value, axis=-1, keepdims=True), kernel.dtype)
-            for name, value in state.items()
-        }
+        state = random_state(self.state_shapes(linear_map), kernel.dtype)
         matrix = linear_map.matrix(kernel)
 
         def step(_: Any, vectors: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -135,6 +129,16 @@ class Matrix(Configurable):
             {"vector_u": vector_u, "vector_v": vector_v},
             (OuterProduct(linear_map, left, vector_u),),
         )
+
+
+def random_state(shapes: dict[str, tuple[int, ...]], dtype: Any) -> dict[str, Any]:
+    """Unit vectors in fixed random directions, as tensors."""
+    random = np.random.default_rng(0)
+    state = {name: random.standard_normal(shape) for name, shape in shapes.items()}
+    return {
+        name: ops.cast(value / np.linalg.norm(value, axis=-1, keepdims=True), dtype)
+        for name, value in state.items()
+    }
 
 
 def iterate(matrix: Any, vector_u: Any, vector_v: Any, power_iterations: int) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ from tfspecnorm.norms._compiled import compiled
 from tfspecnorm.norms._geometry import as_convolution, sizes_known
 from tfspecnorm.norms._leading_vectors import lanczos
 from tfspecnorm.norms.linear_map import LinearMap
-from tfspecnorm.norms.matrix import TRACED_WARM_UP_STEPS, Matrix, normalized
+from tfspecnorm.norms.matrix import TRACED_WARM_UP_STEPS, Matrix, normalized, random_state
 from tfspecnorm.norms.measurement import ESTIMATE, Measurement
 
 
@@ -140,12 +140,7 @@ class Operator(Configurable):
         """Nearly converged state of a kernel whose value is not known yet, as tensors."""
         if not linear_map.convolves:
             return Matrix().traced_warm_up(kernel, linear_map)
-        random = np.random.default_rng(0)
-        state = {}
-        for name, shape in self.state_shapes(linear_map).items():
-            value = random.standard_normal(shape)
-            unit = value / np.linalg.norm(value, axis=-1, keepdims=True)
-            state[name] = ops.cast(unit, kernel.dtype)
+        state = random_state(self.state_shapes(linear_map), kernel.dtype)
         step = _iteration(self._sized(linear_map))
 
         def again(_: Any, vectors: tuple[Any, Any]) -> tuple[Any, Any]:
