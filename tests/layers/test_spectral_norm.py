@@ -304,9 +304,9 @@ def test_norm_by_name_object_and_dict():
     for norm in (None, {"depthwise_kernel": "fourier"}):
         outputs = tools.array(SpectralNorm(inner, norm=norm)(inputs))
         assert np.abs(outputs - expected).max() > 1e-3
-    fits = r"`norm` must fit each kernel.*norm=Fourier\(\) for kernel 'pointwise_kernel'"
+    fits = r"`norm` must fit each kernel.*norm=Fourier\(\) for kernel 'kernel' \(dense\)"
     with pytest.raises(ValueError, match=fits):
-        SpectralNorm(inner, norm="fourier")(inputs)
+        SpectralNorm(keras.layers.Dense(5), norm="fourier")(inputs)
 
 
 def test_jit_compile_computes_the_same():
