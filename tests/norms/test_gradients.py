@@ -29,7 +29,8 @@ PAIRS = [
 SLACK = {"fourier": 0.01}
 
 
-@pytest.mark.parametrize(("name", "kind"), PAIRS)
+# To compile takes JAX longer than all the rest; every norm and every map still occurs.
+@pytest.mark.parametrize(("name", "kind"), PAIRS[:: 2 if tools.BACKEND == "jax" else 1])
 def test_gradient_against_finite_differences(name, kind):
     linear_map, norm, slack = MAPS[kind], norms.get(name), SLACK.get(name, 0.0)
     kernel = tools.random(*linear_map.kernel_shape, seed=3, dtype="float64")
