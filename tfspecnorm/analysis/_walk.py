@@ -99,10 +99,7 @@ def _pass(
     path = f"{path}{layer.name}"
     if is_graph(layer) and complete:
         return walk(layer, signals, visit, f"{path}/")
-    given = tree.map_structure(
-        lambda part: part.tensor if isinstance(part, _Leaf) else part, _leaves(arguments)
-    )
-    outputs = tree.flatten(layer.compute_output_spec(*given))
+    outputs = tree.flatten(layer.compute_output_spec(*_tensors(arguments)))
     if all(output.dtype == "bool" for output in outputs):
         # A mask in the making jumps; what receives it says so.
         return [Signal(output, math.inf) for output in outputs]
@@ -110,17 +107,11 @@ def _pass(
     return [Signal(output, constant) for output in outputs]
 
 
-class _Leaf:
-    """Hides from `tree` that a signal is a tuple."""
-
-    def __init__(self, signal: Signal) -> None:
-        self.tensor = signal.tensor
-
-
-def _leaves(node: Any) -> Any:
+def _tensors(node: Any) -> Any:
+    """The arguments of a call with the tensor of each signal in its place."""
     if isinstance(node, Signal):
-        return _Leaf(node)
-    return [_leaves(part) for part in node] if isinstance(node, list) else node
+        return node.tensor
+    return [_tensors(part) for part in node] if isinstance(node, list) else node
 
 
 def _keys(structure: Any) -> list[tuple]:
