@@ -1,13 +1,11 @@
 """VGG7, the small convolutional network of the mean spectral normalization paper."""
 
-import numbers
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import layers
 
-from tfspecnorm.models import _normalization
+from tfspecnorm.models import _building, normalizations
 
 # Filters and padding of each convolution, and whether a pooling follows it.
 _CONVOLUTIONS = (
@@ -24,7 +22,8 @@ _SMALLEST_SIZE = 32
 def vgg7(
     input_shape: tuple[int, int, int] = (32, 32, 3),
     classes: int = 10,
-    normalization: str | Callable[[layers.Layer], layers.Layer] = "spectral",
+    normalization: Any = "spectral",
+    width: float = 1.0,
     negative_slope: float | None = None,
     dropout: float | None = None,
     name: str = "vgg7",
@@ -40,18 +39,20 @@ def vgg7(
     Dropout comes after each pooling: in front of a maximum it moves the means that batch
     normalization records away from those of evaluation.
 
-    | `normalization` | convolution                        | activation     | dropout |
-    | --------------- | ---------------------------------- | -------------- | ------- |
-    | `"none"`        | plain                              | ReLU           | no      |
-    | `"batch"`       | no bias, then `BatchNormalization` | ReLU           | 0.3     |
-    | `"spectral"`    | in `SpectralNorm`                  | leaky ReLU 0.1 | no      |
-    | callable        | in what the callable returns       | leaky ReLU 0.1 | no      |
+    | `normalization`     | convolution                        | activation     | dropout |
+    | ------------------- | ---------------------------------- | -------------- | ------- |
+    | `"none"`            | plain                              | ReLU           | no      |
+    | `"batch"`           | no bias, then `BatchNormalization` | ReLU           | 0.3     |
+    | `"weight"`          | in `WeightNorm`                    | ReLU           | no      |
+    | the spectral ones   | in their wrapper                   | leaky ReLU 0.1 | no      |
+    | callable            | in what the callable returns       | leaky ReLU 0.1 | no      |
 
     Args:
         input_shape: Height, width (at least 32 each) and channels of an image.
         classes: Positive integer, the number of logits.
-        normalization: `"none"`, `"batch"`, `"spectral"`, or a callable that wraps a layer, such
-            as `lambda layer: SpectralNorm(layer, power_iterations=3)`.
+        normalization: A name, a callable or a `Normalization`, see
+            `tfspecnorm.models.normalizations.get`.
+        width: Positive number that the filters are multiplied with.
         negative_slope: Slope of the activation below zero, 0 for ReLU. Defaults to what the
             table says.
         dropout: Dropout rate after each pooling, in [0, 1). Defaults to what the table says.
@@ -75,67 +76,35 @@ def vgg7(
     Reference: Subramanian, Chong, "Mean Spectral Normalization of Deep Neural Networks for
     Embedded Automation", 2019, arXiv:1907.04003.
     """
-    _check_input_shape(input_shape)
-    _check_positive_integer("classes", classes)
-    normalization = _normalization.get(normalization)
+    input_shape = _building.check_image_shape(input_shape, _SMALLEST_SIZE)
+    classes = _building.check_positive_integer("classes", classes)
+    normalization = normalizations.get(normalization)
     if negative_slope is None:
-        negative_slope = 0.0 if normalization.wrapper is None else 0.1
+        negative_slope = normalization.negative_slope
     if dropout is None:
         dropout = 0.3 if normalization.batch else 0.0
-    _check_fraction("negative_slope", negative_slope)
-    _check_fraction("dropout", dropout)
+    _building.check_fraction("negative_slope", negative_slope)
+    _building.check_fraction("dropout", dropout)
 
-    inputs = keras.Input(tuple(input_shape), name="image")
+    inputs = keras.Input(input_shape, name="image")
     outputs, pools = inputs, 0
     for number, (filters, padding, pool) in enumerate(_CONVOLUTIONS, start=1):
         convolution = layers.Conv2D(
-            filters, 3, padding=padding, use_bias=not normalization.batch, name=f"conv{number}"
+            _building.filters_of(filters, width),
+            3,
+            padding=padding,
+            use_bias=not normalization.batch,
+            name=f"conv{number}",
         )
         outputs = normalization.wrap(convolution)(outputs)
-        if normalization.batch:
-            outputs = layers.BatchNormalization(scale=False, name=f"normalization{number}")(outputs)
-        outputs = _activation(negative_slope, name=f"activation{number}")(outputs)
+        # What a scale could do, the next layer does.
+        outputs = normalization.follow(outputs, f"normalization{number}", scale=False)
+        outputs = _building.activation(negative_slope, f"activation{number}")(outputs)
         if pool:
             pools += 1
             outputs = layers.MaxPooling2D(2, name=f"pool{pools}")(outputs)
             if dropout:
                 outputs = layers.Dropout(dropout, name=f"dropout{pools}")(outputs)
     outputs = layers.Flatten(name="flatten")(outputs)
-    outputs = layers.Dense(int(classes), name="head")(outputs)
+    outputs = layers.Dense(classes, name="head")(outputs)
     return keras.Model(inputs, outputs, name=name)
-
-
-def _activation(negative_slope: float, name: str) -> layers.Layer:
-    # A leaky ReLU of slope 0 would reach the exported file as an operator of its own; a ReLU
-    # becomes part of the convolution.
-    if negative_slope:
-        return layers.LeakyReLU(negative_slope=negative_slope, name=name)
-    return layers.ReLU(name=name)
-
-
-def _check_input_shape(input_shape: Any) -> None:
-    try:
-        height, width, channels = input_shape
-    except (TypeError, ValueError):
-        height = width = channels = None
-    if (
-        not all(isinstance(size, numbers.Integral) for size in (height, width, channels))
-        or min(height, width) < _SMALLEST_SIZE
-        or channels < 1
-    ):
-        raise ValueError(
-            "Argument `input_shape` must be a tuple of height, width (at least "
-            f"{_SMALLEST_SIZE} each) and channels. Received: input_shape={input_shape!r}"
-        )
-
-
-def _check_positive_integer(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(
-            f"Argument `{name}` must be a positive integer. Received: {name}={value!r}"
-        )
-
-
-def _check_fraction(name: str, value: Any) -> None:
-    if isinstance(value, (bool, str)) or not 0 <= value < 1:
-        raise ValueError(f"Argument `{name}` must be in [0, 1). Received: {name}={value!r}")
