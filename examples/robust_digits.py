@@ -17,8 +17,9 @@ import common
 import keras
 import numpy as np
 import tensorflow as tf
+from common.backend import require_tensorflow
 from common.command import command_line
-from common.datasets import DIGITS_TEST_IMAGES
+from common.offline import DIGITS_TEST_IMAGES
 from common.options import OUTPUTS, SMOKE_EPOCHS, Parser, positive_integer, seed
 from common.output import OutputFolder
 from common.run import versions
@@ -36,6 +37,7 @@ WITHIN = 1 - 1e-4
 
 
 def main() -> None:
+    require_tensorflow("this example")
     options = parse_options()
     folder = OutputFolder(options.output)
     try:
@@ -45,11 +47,7 @@ def main() -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = Parser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(__doc__)
     add = parser.add_argument
     add("--epochs", type=positive_integer, help=f"default: {EPOCHS}, {SMOKE_EPOCHS} with --smoke")
     add("--seed", type=seed, default=0, help="of weights, batches, attacks (default: %(default)s)")

@@ -1,7 +1,7 @@
 """What the examples share: options, data, resumable training, export, curves, report.
 
-Import this package before Keras: it chooses the TensorFlow backend and keeps start-up messages
-off the terminal.
+Import this package before Keras: it chooses TensorFlow where `KERAS_BACKEND` names no other
+backend, and keeps start-up messages off the terminal.
 """
 
 import sys
@@ -17,28 +17,48 @@ from common.command import (
 try:
     with stopping_on_interrupt():
         from common import backend  # noqa: F401
-        from common.batches import steps_per_epoch, training_batches
-        from common.datasets import DATASETS, Images, load_images
+        from common.batches import GenerativeBatches, TrainingBatches, steps_per_epoch
+        from common.classifier import cosine_adam, train_classifier, wrong_arguments_reported
+        from common.datasets import DATASETS, GENERATIVE_DATASETS, Images, load_images
         from common.delivery import deliver
+        from common.generative import GAN_OPTIONS, Samples, load_generative_images
         from common.norms import raw_norms
-        from common.options import parse_options
+        from common.options import (
+            chosen_normalization,
+            parse_options,
+            positive_integer,
+            positive_number,
+        )
         from common.resume import TrainingState
         from common.run import Run
+        from common.tensorboard import tensorboard
 except ModuleNotFoundError as error:
     sys.exit(missing_package(error))
 
 __all__ = [
     "DATASETS",
+    "GENERATIVE_DATASETS",
     "CheckError",
+    "GAN_OPTIONS",
+    "GenerativeBatches",
     "Images",
     "Run",
+    "Samples",
+    "TrainingBatches",
     "TrainingState",
     "UsageError",
+    "chosen_normalization",
+    "cosine_adam",
     "deliver",
+    "load_generative_images",
     "load_images",
     "parse_options",
+    "positive_integer",
+    "positive_number",
     "raw_norms",
     "run_script",
     "steps_per_epoch",
-    "training_batches",
+    "tensorboard",
+    "train_classifier",
+    "wrong_arguments_reported",
 ]

@@ -1,6 +1,7 @@
 """Training batches that depend on the seed and their number alone."""
 
-import tensorflow as tf
+import keras
+import numpy as np
 
 from common.command import UsageError
 from common.datasets import Images
@@ -19,59 +20,82 @@ def steps_per_epoch(images: Images, batch_size: int) -> int:
     return steps
 
 
-def training_batches(
-    images: Images, batch_size: int, seed: int, first_epoch: int, epochs: int
-) -> tf.data.Dataset:
-    """Shuffled, shifted, standardized batches of the epochs from `first_epoch` on.
+class TrainingBatches(keras.utils.PyDataset):
+    """Shuffled batches of one epoch after the other, from `first_epoch` on.
 
-    Nothing here has a state: the batches of a resumed run are those that the uninterrupted run
-    would have seen. Images are moved by up to two pixels each way, and mirrored where the
-    data set allows it. What does not fill a batch is left out, other images in each epoch.
+    A batch is a function of the seed, the epoch and its place in it: the batches of a resumed
+    run are those that the uninterrupted run would have seen. What does not fill a batch is left
+    out, other images in each epoch.
 
     Args:
         images: The data.
         batch_size: Number of images in a batch.
         seed: Seed of the order, the shifts and the mirroring.
         first_epoch: Number of finished epochs.
-        epochs: Number of epochs of the whole training.
-
-    Returns:
-        Dataset of `(images, labels)`.
     """
-    steps = steps_per_epoch(images, batch_size)
-    pixels, labels = tf.constant(images.train_images), tf.constant(images.train_labels)
-    mean, deviation = images.mean, images.deviation
 
-    def batch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        epoch, step = number // steps, number % steps
-        positions = step * batch_size + tf.range(batch_size, dtype=tf.int64)
-        chosen = tf.random.experimental.index_shuffle(
-            positions, (seed, epoch), len(images.train_images) - 1
-        )
-        chosen_images = _shifted(tf.gather(pixels, chosen), (seed, number))
-        if images.mirrored:
-            chosen_images = _mirrored(chosen_images, (seed, number))
-        standardized = (tf.cast(chosen_images, tf.float32) - mean) / deviation
-        return standardized, tf.gather(labels, chosen)
+    def __init__(self, images: Images, batch_size: int, seed: int, first_epoch: int = 0) -> None:
+        super().__init__()
+        self.images = images
+        self.batch_size = batch_size
+        self.seed = seed
+        # `fit` looks at some batches before its first epoch begins.
+        self.epoch = first_epoch
+        self._begun = first_epoch
+        self._steps = steps_per_epoch(images, batch_size)
+        self._order: tuple[int, np.ndarray] | None = None
 
-    numbers = tf.data.Dataset.range(first_epoch * steps, epochs * steps)
-    return numbers.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+    def __len__(self) -> int:
+        return self._steps
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = self._shuffled()[index * self.batch_size : (index + 1) * self.batch_size]
+        random = np.random.default_rng((self.seed, self.epoch, index))
+        return self.prepared(self.images.train_images[chosen], random), self.images.train_labels[
+            chosen
+        ]
+
+    def prepared(self, pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Moved by up to two pixels each way, mirrored where the data allows it, standardized."""
+        pixels = _shifted(pixels, random)
+        if self.images.mirrored:
+            pixels = _mirrored(pixels, random)
+        return self.images.standardized(pixels)
+
+    def on_epoch_begin(self) -> None:
+        self.epoch = self._begun
+        self._begun += 1
+
+    def _shuffled(self) -> np.ndarray:
+        if self._order is None or self._order[0] != self.epoch:
+            random = np.random.default_rng((self.seed, self.epoch))
+            self._order = self.epoch, random.permutation(len(self.images.train_images))
+        return self._order[1]
 
 
-def _shifted(images: tf.Tensor, seed: tuple) -> tf.Tensor:
+class GenerativeBatches(TrainingBatches):
+    """The same with the images in [-1, 1], as a generator makes them, and not moved."""
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return super().__getitem__(index)[0]
+
+    def prepared(self, pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        if self.images.mirrored:
+            pixels = _mirrored(pixels, random)
+        return self.images.symmetric(pixels)
+
+
+def _shifted(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Every image moved by its own random number of pixels, what comes in is black."""
-    count, size = tf.shape(images)[0], tf.shape(images)[1]
-    border = [LARGEST_SHIFT, LARGEST_SHIFT]
-    images = tf.pad(images, [[0, 0], border, border, [0, 0]])
-    starts = tf.random.stateless_uniform(
-        (2, count, 1), seed, maxval=2 * LARGEST_SHIFT + 1, dtype=tf.int32
-    )
-    rows, columns = tf.unstack(starts + tf.range(size))
-    images = tf.gather(images, rows, axis=1, batch_dims=1)
-    return tf.gather(images, columns, axis=2, batch_dims=1)
+    count, height, width = images.shape[:3]
+    border = (LARGEST_SHIFT, LARGEST_SHIFT)
+    padded = np.pad(images, ((0, 0), border, border, (0, 0)))
+    starts = random.integers(0, 2 * LARGEST_SHIFT + 1, (2, count, 1))
+    rows, columns = starts[0] + np.arange(height), starts[1] + np.arange(width)
+    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def _mirrored(images: tf.Tensor, seed: tuple) -> tf.Tensor:
+def _mirrored(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Every second image, by chance, from right to left."""
-    chance = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed)
-    return tf.where(chance < 0.5, images, tf.reverse(images, axis=[2]))
+    chance = random.random((len(images), 1, 1, 1))
+    return np.where(chance < 0.5, images, images[:, :, ::-1])

@@ -1,21 +1,21 @@
-"""Real images: scikit-learn's digits offline, the others by tensorflow-datasets."""
+"""Images in memory: scikit-learn's offline, the others by tensorflow-datasets."""
 
 import dataclasses
 import functools
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
-from google.protobuf.json_format import ParseError
 
-from common.command import UsageError, describe
+from common import offline
+from common.command import UsageError
+from common.download import SOURCES, read
+from common.resizing import resized
 
-SIZE = 32
-DIGITS_TEST_IMAGES = 360
-_READ_AT_ONCE = 1000
+DATASETS = ("digits", *(name for name, source in SOURCES.items() if source.classes))
+GENERATIVE_DATASETS = ("digits", "patches", *SOURCES)
 SMOKE_TRAIN_IMAGES, SMOKE_TEST_IMAGES = 512, 128
+_READ_AT_ONCE = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Images:
     Args:
         name: Name of the data set.
         classes: Number of classes.
-        train_images: `uint8` array of shape `(count, 32, 32, 3)`.
+        train_images: `uint8` array of shape `(count, size, size, channels)`.
         train_labels: Integer array of shape `(count,)`.
         test_images: Like `train_images`.
         test_labels: Like `train_labels`.
@@ -40,6 +40,11 @@ class Images:
     test_labels: np.ndarray
     mirrored: bool = False
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        return self.train_images.shape[1:]
+
     @functools.cached_property
     def mean(self) -> np.ndarray:
         """Mean of each channel over the training images."""
@@ -50,6 +55,22 @@ class Images:
         """Standard deviation of each channel over the training images, at least one level."""
         variance = self._mean_of(np.square) - self._mean_of(lambda pixels: pixels) ** 2
         return np.sqrt(np.maximum(variance, 1.0)).astype("float32")
+
+    def standardized(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels as a classifier wants them: `float32`, mean 0 and deviation 1."""
+        images = pixels.astype("float32")
+        images -= self.mean
+        images /= self.deviation
+        return images
+
+    def standardized_test_images(self) -> np.ndarray:
+        """The test images as a classifier wants them."""
+        return self.standardized(self.test_images)
+
+    @staticmethod
+    def symmetric(pixels: np.ndarray) -> np.ndarray:
+        """Pixels as a generator makes them: `float32` in [-1, 1]."""
+        return pixels.astype("float32") / 127.5 - 1
 
     def _mean_of(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         # In parts: all images at once would take eight times their memory.
@@ -62,125 +83,57 @@ class Images:
         ]
         return np.sum(sums, axis=0) / np.prod(self.train_images.shape[:3])
 
-    def standardized_test_images(self) -> np.ndarray:
-        """The test images as the network wants them: `float32`, standardized."""
-        images = self.test_images.astype("float32")
-        images -= self.mean
-        images /= self.deviation
-        return images
 
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Where a data set comes from and what is true of its images."""
-
-    builder: str
-    classes: int
-    mirrored: bool = False
-
-
-SOURCES = {
-    "mnist": Source("mnist", 10),
-    "fashion_mnist": Source("fashion_mnist", 10, mirrored=True),
-    "cifar10": Source("cifar10", 10, mirrored=True),
-    "cifar100": Source("cifar100", 100, mirrored=True),
-    "svhn": Source("svhn_cropped", 10),
-}
-DATASETS = ("digits", *SOURCES)
-
-
-def load_images(name: str, data_dir: Path | None = None, smoke: bool = False) -> Images:
-    """Loads a data set as 32×32 images with three channels.
-
-    Grey images are repeated to three channels, so that a network has the same layers,
-    parameters and exported size on every data set. Images of 28×28 pixels get a black border.
+def load_images(
+    name: str,
+    data_dir: Path | None = None,
+    smoke: bool = False,
+    size: int = 32,
+    repeat_grey: bool = True,
+) -> Images:
+    """Loads a data set as square images of one size.
 
     Args:
-        name: One of `DATASETS`.
+        name: One of `GENERATIVE_DATASETS`.
         data_dir: Folder of tensorflow-datasets. Defaults to its own default.
         smoke: Whether to keep a few hundred images only.
+        size: Height and width. Images that are up to an eighth smaller get a black border,
+            others are resized.
+        repeat_grey: Whether grey images get three channels, so that a network has the same
+            layers, parameters and exported size on every data set.
 
     Returns:
         The `Images`.
 
     Raises:
-        UsageError: If the files cannot be downloaded or read.
+        UsageError: If the files cannot be downloaded or read, or do not fit into the memory.
     """
-    if name == "digits":
-        arrays = _digits()
-        images = Images("digits", 10, *arrays)
-    else:
-        source = SOURCES[name]
-        images = Images(
-            name, source.classes, *_from_tensorflow_datasets(source, data_dir), source.mirrored
-        )
-    if smoke:
-        train, test = slice(SMOKE_TRAIN_IMAGES), slice(SMOKE_TEST_IMAGES)
-        images = dataclasses.replace(
-            images,
-            train_images=images.train_images[train],
-            train_labels=images.train_labels[train],
-            test_images=images.test_images[test],
-            test_labels=images.test_labels[test],
-        )
-    return images
+    limits = (SMOKE_TRAIN_IMAGES, SMOKE_TEST_IMAGES) if smoke else (None, None)
 
+    def prepare(pixels: np.ndarray) -> np.ndarray:
+        pixels = resized(pixels, size)
+        return np.repeat(pixels, 3, axis=-1) if repeat_grey and pixels.shape[-1] == 1 else pixels
 
-def _digits() -> tuple[np.ndarray, ...]:
-    """The 1,797 scans of 8×8 pixels, enlarged; 360 of them, the same always, for the test."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    scans, labels = load_digits(return_X_y=True)
-    train_scans, test_scans, train_labels, test_labels = train_test_split(
-        scans, labels, test_size=DIGITS_TEST_IMAGES, stratify=labels, random_state=0
-    )
-
-    def enlarge(scans: np.ndarray) -> np.ndarray:
-        # Scans have the levels 0 to 16.
-        images = tf.image.resize(scans.reshape(-1, 8, 8, 1) * (255 / 16), (SIZE, SIZE), "bicubic")
-        return _three_channels(np.clip(np.rint(images), 0, 255).astype("uint8"))
-
-    return enlarge(train_scans), train_labels, enlarge(test_scans), test_labels
-
-
-def _from_tensorflow_datasets(source: Source, data_dir: Path | None) -> tuple[np.ndarray, ...]:
-    # Their warnings speak of what does not concern the user, such as retried connections.
-    for name in ("absl", "tensorflow", "urllib3"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        import tensorflow_datasets as tfds
-
-        parts = tfds.load(
-            source.builder,
-            split=["train", "test"],
-            data_dir=data_dir,
-            batch_size=_READ_AT_ONCE,
-            as_supervised=True,
-            # What is read once needs no cache; TensorFlow would warn of a half-filled one.
-            read_config=tfds.ReadConfig(try_autocache=False),
+        if name == "digits":
+            arrays, classes, mirrored = offline.digits(size), 10, False
+        elif name == "patches":
+            arrays, classes, mirrored = offline.patches(size), len(offline.PHOTOGRAPHS), True
+        else:
+            arrays = read(SOURCES[name], data_dir, prepare)
+            classes, mirrored = SOURCES[name].classes, SOURCES[name].mirrored
+        train_images, train_labels, test_images, test_labels = arrays
+        return Images(
+            name,
+            classes,
+            prepare(train_images[: limits[0]]),
+            train_labels[: limits[0]],
+            prepare(test_images[: limits[1]]),
+            test_labels[: limits[1]],
+            mirrored,
         )
-        arrays = []
-        for part in tfds.as_numpy(parts):
-            images, labels = (np.concatenate(column) for column in zip(*part, strict=True))
-            arrays += [_bordered(images), labels]
-    except ImportError as error:
+    except MemoryError as error:
         raise UsageError(
-            f"the data set {source.builder} needs a package that is not installed: try "
-            f"pip install tensorflow-datasets importlib_resources ({describe(error)})"
+            f"the images of {name} at {size}x{size} pixels do not fit into the memory; "
+            "choose a smaller --image-size"
         ) from error
-    except (OSError, ValueError, RuntimeError, LookupError, ParseError, tf.errors.OpError) as error:
-        folder = f" in {data_dir}" if data_dir else ""
-        raise UsageError(
-            f"cannot load the data set {source.builder}{folder}: {describe(error)}"
-        ) from error
-    return tuple(arrays)
-
-
-def _bordered(images: np.ndarray) -> np.ndarray:
-    border = (SIZE - images.shape[1]) // 2
-    return _three_channels(np.pad(images, ((0, 0), (border, border), (border, border), (0, 0))))
-
-
-def _three_channels(images: np.ndarray) -> np.ndarray:
-    return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images

@@ -1,8 +1,11 @@
 """From a trained model to a file for a device, with the proof that both compute the same."""
 
+import dataclasses
+
 import keras
 import numpy as np
 
+from common import backend
 from common.command import CheckError
 from common.datasets import Images
 from common.litert import export_litert, run_litert
@@ -22,8 +25,8 @@ def deliver(
 ) -> Result:
     """Writes curves, models, LiteRT file and report, and checks the file on all test images.
 
-    The folder then holds `curves.png`, `trained.keras`, `folded.keras`, `NETWORK.tflite` and
-    `report.json`.
+    The folder then holds `curves.png`, `trained.keras`, `folded.keras`, `report.json` and, on
+    TensorFlow, which alone can write one, the LiteRT file `NETWORK.tflite`.
 
     Args:
         model: The trained model.
@@ -50,39 +53,63 @@ def deliver(
     tests = images.standardized_test_images()
     logits = model.predict(tests, verbose=0)
     folded_logits = folded.predict(tests, verbose=0)
-    _check("the folded model", folded_logits, logits)
-    name = f"{run.network}.tflite"
-    with folder.writing(name) as path:
-        export_litert(folded, path)
-        litert_logits, seconds = run_litert(path, tests)
-        difference = _check("the LiteRT file", litert_logits, logits)
-        size = path.stat().st_size
-
+    check_agreement("the folded model", folded_logits, logits)
     result = Result(
         parameters=sum(int(np.prod(variable.shape)) for variable in model.trainable_variables),
         accuracy_keras=_accuracy(logits, images.test_labels),
         accuracy_folded=_accuracy(folded_logits, images.test_labels),
-        accuracy_litert=_accuracy(litert_logits, images.test_labels),
-        largest_difference=difference,
-        litert_bytes=size,
-        latency_ms=1000 * float(np.median(seconds)),
         training_seconds=sum(history["seconds"]),
     )
+    if backend.NAME == "tensorflow":
+        result = _with_litert(result, folded, tests, logits, images.test_labels, run)
     standardization = {"mean": images.mean.tolist(), "deviation": images.deviation.tolist()}
     write_report(run, result, standardization)
     return result
+
+
+def _with_litert(
+    result: Result,
+    folded: keras.Model,
+    tests: np.ndarray,
+    logits: np.ndarray,
+    labels: np.ndarray,
+    run: Run,
+) -> Result:
+    """Writes the LiteRT file, runs it on all test images, and adds what it found."""
+    with run.folder.writing(f"{run.network}.tflite") as path:
+        export_litert(folded, path)
+        litert_logits, seconds = run_litert(path, tests)
+        difference = check_agreement("the LiteRT file", litert_logits, logits)
+        size = path.stat().st_size
+    return dataclasses.replace(
+        result,
+        accuracy_litert=_accuracy(litert_logits, labels),
+        largest_difference=difference,
+        litert_bytes=size,
+        latency_ms=1000 * float(np.median(seconds)),
+    )
 
 
 def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(logits.argmax(axis=-1) == labels))
 
 
-def _check(what: str, logits: np.ndarray, expected: np.ndarray) -> float:
-    difference = float(np.max(np.abs(logits - expected)))
+def check_agreement(what: str, outputs: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference of two arrays, or a `CheckError` if it exceeds 1e-4.
+
+    Args:
+        what: What made the outputs, the beginning of a sentence.
+        outputs: Array.
+        expected: Array of the trained model.
+
+    Returns:
+        The largest |difference|.
+    """
+    difference = float(np.max(np.abs(outputs - expected)))
     # Not `difference > limit`: a NaN must not pass.
     if not difference <= LARGEST_DIFFERENCE:
         raise CheckError(
-            f"{what} differs from the trained model by {difference:.1e} in a logit; at most "
+            f"{what} differs from the trained model by {difference:.1e} in an output; at most "
             f"{LARGEST_DIFFERENCE:.0e} is wanted"
         )
     return difference

@@ -2,10 +2,10 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 from rich.progress import track
 
 from common.quiet import native_log_hidden
@@ -57,8 +57,10 @@ def run_litert(path: Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(outputs), np.array(seconds)
 
 
-def _interpreter(path: Path) -> Interpreter:
+def _interpreter(path: Path) -> Any:
     with native_log_hidden():
+        from ai_edge_litert.interpreter import Interpreter
+
         interpreter = Interpreter(str(path), num_threads=1)
         interpreter.allocate_tensors()
     return interpreter

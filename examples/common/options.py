@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from common.command import UsageError
+from common.parallel import STRATEGIES
+from tfspecnorm.models import normalizations
 
 OUTPUTS = Path(__file__).resolve().parents[2] / "savedmodels" / "demo"
 SMOKE_EPOCHS = 3
@@ -15,6 +17,13 @@ SMOKE_EPOCHS = 3
 class Parser(argparse.ArgumentParser):
     """A parser that reports a wrong option by an exception, in one line."""
 
+    def __init__(self, description: str) -> None:
+        super().__init__(
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)
 
@@ -22,23 +31,31 @@ class Parser(argparse.ArgumentParser):
 def parse_options(
     network: str,
     description: str,
-    normalizations: Sequence[str],
     datasets: Sequence[str],
     epochs: int,
     batch_size: int,
     learning_rate: float,
+    image_size: int = 32,
+    normalization: str = "spectral",
+    scale: float | None = None,
+    width: float = 1.0,
+    extra: Sequence[tuple[str, dict[str, Any]]] = (),
     arguments: Sequence[str] | None = None,
 ) -> argparse.Namespace:
-    """The options of an example; `epochs`, `batch_size` and `learning_rate` are its defaults.
+    """The options of an example.
 
     Args:
         network: Name of the network, for the default output folder.
         description: What the script does, for `--help`.
-        normalizations: Values of `--normalization`; `"spectral"` is the default.
         datasets: Values of `--dataset`; the first one is the default.
         epochs: Default number of epochs.
         batch_size: Default number of images in a batch.
         learning_rate: Default of the highest learning rate.
+        image_size: Default height and width of the images.
+        normalization: Default normalization.
+        scale: Default of the factor, for the normalizations that take one.
+        width: Default multiplier of the numbers of filters.
+        extra: More options of this example: their names and arguments of `add_argument`.
         arguments: Words of the command line. Defaults to those of the process.
 
     Returns:
@@ -47,17 +64,26 @@ def parse_options(
     Raises:
         UsageError: If an option is unknown or has a value outside of its range.
     """
-    parser = Parser(
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(description)
     add = parser.add_argument
     add(
         "--normalization",
-        choices=normalizations,
-        default="spectral",
+        choices=normalizations.NAMES,
+        default=normalization,
         help="what keeps the weights under control (default: %(default)s)",
+    )
+    add(
+        "--scale",
+        type=positive_number,
+        default=scale,
+        help="factor of scaled-spectral and bidirectional-scaled (default: "
+        f"{scale or 'the square root of 2'}) and of mean-spectral (default: {scale or 1})",
+    )
+    add(
+        "--width",
+        type=positive_number,
+        default=width,
+        help="times the numbers of filters (default: %(default)s)",
     )
     add(
         "--dataset",
@@ -66,15 +92,32 @@ def parse_options(
         help="what to train on; digits needs no network (default: %(default)s)",
     )
     add("--data-dir", type=Path, help="folder of tensorflow-datasets")
+    add(
+        "--image-size",
+        type=positive_integer,
+        default=image_size,
+        help="height and width in pixels (default: %(default)s)",
+    )
     add("--epochs", type=positive_integer, help=f"default: {epochs}, {SMOKE_EPOCHS} with --smoke")
     add("--batch-size", type=positive_integer, default=batch_size, help="default: %(default)s")
     add(
         "--learning-rate",
         type=positive_number,
         default=learning_rate,
-        help="highest learning rate; it falls to zero along a cosine (default: %(default)s)",
+        help="highest learning rate (default: %(default)s)",
     )
+    for name, settings in extra:
+        add(name, **settings)
     add("--seed", type=seed, default=0, help="of weights and batches (default: %(default)s)")
+    add(
+        "--strategy",
+        choices=STRATEGIES,
+        default="none",
+        help="mirrored: a replica on each device; multiworker: one in each process that "
+        "TF_CONFIG names (default: %(default)s)",
+    )
+    add("--devices", type=positive_integer, default=2, help="of mirrored (default: %(default)s)")
+    add("--tensorboard", action="store_true", help="write event files for TensorBoard as well")
     add(
         "--output",
         type=Path,
@@ -89,7 +132,19 @@ def parse_options(
     if options.output is None:
         smoke = "-smoke" if options.smoke else ""
         options.output = OUTPUTS / f"{network}-{options.dataset}-{options.normalization}{smoke}"
+    if options.normalization not in normalizations.TAKE_SCALE:
+        if options.scale != scale:
+            raise UsageError(
+                f"argument --scale: applies to {', '.join(normalizations.TAKE_SCALE)} only. "
+                f"Received: --normalization {options.normalization}"
+            )
+        options.scale = None
     return options
+
+
+def chosen_normalization(options: argparse.Namespace) -> normalizations.Normalization:
+    """The normalization that `--normalization` and `--scale` name."""
+    return normalizations.get(options.normalization, options.scale)
 
 
 def positive_integer(text: str) -> int:

@@ -3,12 +3,17 @@
 import contextlib
 import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from common.command import UsageError, cleanups, describe
 
 PARTIAL = ".partial-"
+# What a run may have written, for a new start.
+RESULTS = ("training*.npz", "history.csv", "*.png", "*.keras", "*.tflite", "*.json")
+EVENTS = "tensorboard"
 
 
 class OutputFolder:
@@ -16,17 +21,22 @@ class OutputFolder:
 
     Args:
         path: The folder; it is created with its parents.
+        read_only: Whether another process writes there. What is written here is lost then.
 
     Raises:
         UsageError: If the folder cannot be created or written, or another script is using it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, read_only: bool = False) -> None:
         self.path = path
+        self._read_only = read_only
+        self._descriptor = None
         try:
             path.mkdir(parents=True, exist_ok=True)
             if not os.access(path, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            if read_only:
+                return
             self._descriptor = self._lock()
             self.clean()
         except OSError as error:
@@ -51,6 +61,15 @@ class OutputFolder:
         for leftover in self.path.glob(f"{PARTIAL}*"):
             leftover.unlink(missing_ok=True)
 
+    def forget(self) -> None:
+        """Removes what runs have written, and nothing else."""
+        if self._read_only:
+            return
+        for pattern in RESULTS:
+            for path in self.path.glob(pattern):
+                path.unlink(missing_ok=True)
+        shutil.rmtree(self.path / EVENTS, ignore_errors=True)
+
     def release(self) -> None:
         """Lets other scripts use the folder."""
         if self.clean in cleanups:
@@ -63,23 +82,25 @@ class OutputFolder:
         return self.path / name
 
     @contextlib.contextmanager
-    def writing(self, name: str) -> Iterator[Path]:
+    def writing(self, name: str, previous: str | None = None) -> Iterator[Path]:
         """Gives a temporary path, and moves what was written there to `name` in one step.
 
         Args:
             name: File name in this folder.
+            previous: File name to keep under what was at `name` until then.
 
         Yields:
             Path in the same folder with the same ending; its file is removed after an error.
         """
+        if self._read_only:
+            with tempfile.TemporaryDirectory() as folder:
+                yield Path(folder) / name
+            return
         partial = self.path / f"{PARTIAL}{name}"
         try:
             yield partial
+            if previous is not None and (self.path / name).exists():
+                os.replace(self.path / name, self.path / previous)
             os.replace(partial, self.path / name)
         finally:
             partial.unlink(missing_ok=True)
-
-    def remove(self, *names: str) -> None:
-        """Removes files of this folder, if they are there."""
-        for name in names:
-            (self.path / name).unlink(missing_ok=True)

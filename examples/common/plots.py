@@ -1,5 +1,8 @@
-"""Curves of a training: loss, accuracy, and the size of the weights."""
+"""Curves of a training."""
 
+import dataclasses
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -9,43 +12,85 @@ from matplotlib.ticker import MaxNLocator
 
 from common.norms import COLUMN
 
-TRAINING, TEST = "#4477aa", "#cc6677"
+_COLOURS = ("#4477aa", "#cc6677", "#228833", "#ccbb44")
+# More names than this beside a panel are longer than the panel.
+_LONGEST_LEGEND = 12
 
 
-def plot_curves(history: dict[str, list[float]], title: str, path: Path) -> None:
-    """Draws the curves of a training to a PNG file.
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """One picture of a figure.
+
+    Args:
+        title: What is drawn.
+        columns: Dict from the label of a curve to its column of the history.
+        logarithmic: Whether the axis of the values is.
+    """
+
+    title: str
+    columns: dict[str, str]
+    logarithmic: bool = False
+
+
+def classifier_panels(history: dict[str, list[float]]) -> list[Panel]:
+    """Loss, accuracy, and the norms of all kernels.
 
     Args:
         history: Dict from a column's name to its values, one for each epoch.
+    """
+    norms = {name.removeprefix(COLUMN): name for name in history if name.startswith(COLUMN)}
+    return [
+        Panel("Cross-entropy", {"training": "loss", "test": "val_loss"}, logarithmic=True),
+        Panel("Accuracy", {"training": "accuracy", "test": "val_accuracy"}),
+        Panel("Spectral norm σ of the raw kernels", norms),
+    ]
+
+
+def plot_curves(
+    history: dict[str, list[float]], title: str, path: Path, panels: Sequence[Panel] | None = None
+) -> None:
+    """Draws the curves of a training to a PNG file.
+
+    Args:
+        history: Dict from a column's name to its values, one for each epoch; those that are not
+            finite are left out.
         title: Title of the figure.
         path: File to write, with the ending `.png`.
+        panels: What to draw. Defaults to `classifier_panels(history)`.
     """
+    panels = classifier_panels(history) if panels is None else panels
     # A `Figure` of its own draws to the file without a display and without global state.
-    figure = Figure(figsize=(13, 4), layout="constrained")
+    figure = Figure(figsize=(1 + 4 * len(panels), 4), layout="constrained")
     figure.suptitle(title)
-    losses, accuracies, norms = figure.subplots(1, 3)
-    _plot(losses, "Cross-entropy", history, {"training": "loss", "test": "val_loss"})
-    losses.set_yscale("log")
-    losses.legend(loc="upper right")
-    columns = {"training": "accuracy", "test": "val_accuracy"}
-    _plot(accuracies, "Accuracy", history, columns)
-    accuracies.legend(loc="lower right")
-    columns = {name.removeprefix(COLUMN): name for name in history if name.startswith(COLUMN)}
-    _plot(norms, "Spectral norm σ of the raw kernels", history, columns)
-    norms.set_ylim(bottom=0)
-    norms.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _plot(axes, panel, history)
     figure.savefig(path, dpi=120)
 
 
-def _plot(axes: Axes, title: str, history: dict[str, list[float]], columns: dict[str, str]) -> None:
+def _plot(axes: Axes, panel: Panel, history: dict[str, list[float]]) -> None:
     shades = matplotlib.colormaps["viridis"]
-    for number, (label, column) in enumerate(columns.items()):
-        shade = shades(0.9 * number / max(len(columns) - 1, 1))
-        colour = {"training": TRAINING, "test": TEST}.get(label, shade)
-        values = history[column]
-        marker = "o" if len(values) == 1 else ""
-        axes.plot(range(1, len(values) + 1), values, color=colour, marker=marker, label=label)
-    axes.set_title(title)
+    few = len(panel.columns) <= len(_COLOURS)
+    for number, (label, column) in enumerate(panel.columns.items()):
+        shade = shades(0.9 * number / max(len(panel.columns) - 1, 1))
+        points = [
+            (epoch, value)
+            for epoch, value in enumerate(history[column], start=1)
+            if math.isfinite(value)
+        ]
+        marker = "o" if len(points) == 1 else ""
+        epochs, values = zip(*points, strict=True) if points else ((), ())
+        axes.plot(
+            epochs, values, color=_COLOURS[number] if few else shade, marker=marker, label=label
+        )
+    axes.set_title(panel.title)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
+    if panel.logarithmic:
+        axes.set_yscale("log")
+    if few:
+        axes.legend(loc="best")
+    elif len(panel.columns) <= _LONGEST_LEGEND:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    else:
+        axes.set_xlabel("epoch (dark: first layer, light: last layer)")

@@ -21,21 +21,22 @@ class Result:
         parameters: Number of trainable parameters of the trained model.
         accuracy_keras: Share of right answers on the test images, trained model.
         accuracy_folded: The same for the folded model.
-        accuracy_litert: The same for the LiteRT file.
+        training_seconds: Time of all epochs, with their tests.
+        accuracy_litert: Share of right answers of the LiteRT file; this and what follows is
+            `None` where none was written.
         largest_difference: Largest |difference| of a logit, LiteRT file and trained model.
         litert_bytes: Size of the LiteRT file.
         latency_ms: Median time of one image in the LiteRT file, one thread, in milliseconds.
-        training_seconds: Time of all epochs, with their tests.
     """
 
     parameters: int
     accuracy_keras: float
     accuracy_folded: float
-    accuracy_litert: float
-    largest_difference: float
-    litert_bytes: int
-    latency_ms: float
     training_seconds: float
+    accuracy_litert: float | None = None
+    largest_difference: float | None = None
+    litert_bytes: int | None = None
+    latency_ms: float | None = None
 
 
 def write_report(run: Run, result: Result, standardization: dict[str, Any]) -> None:
@@ -56,23 +57,36 @@ def write_report(run: Run, result: Result, standardization: dict[str, Any]) -> N
     }
     with run.folder.writing(REPORT) as path:
         path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    Console().print(_table(run.title, result))
+    print_table(run.title, _rows(result))
 
 
-def _table(title: str, result: Result) -> Table:
-    rows = {
-        "trainable parameters": f"{result.parameters:,}",
-        "test accuracy, Keras": f"{result.accuracy_keras:.2%}",
-        "test accuracy, folded": f"{result.accuracy_folded:.2%}",
-        "test accuracy, LiteRT": f"{result.accuracy_litert:.2%}",
-        "largest |LiteRT - Keras|": f"{result.largest_difference:.1e}",
-        "LiteRT file": f"{result.litert_bytes:,} bytes",
-        "LiteRT latency, one thread": f"{result.latency_ms:.2f} ms",
-        "training time": f"{result.training_seconds:.0f} s",
-    }
+def print_table(title: str, rows: dict[str, str]) -> None:
+    """Prints a table of two columns.
+
+    Args:
+        title: Title of the table.
+        rows: Dict from what was measured to its value.
+    """
     table = Table(title=title, show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for name, value in rows.items():
         table.add_row(name, value)
-    return table
+    Console().print(table)
+
+
+def _rows(result: Result) -> dict[str, str]:
+    rows = {
+        "trainable parameters": f"{result.parameters:,}",
+        "test accuracy, Keras": f"{result.accuracy_keras:.2%}",
+        "test accuracy, folded": f"{result.accuracy_folded:.2%}",
+        "training time": f"{result.training_seconds:.0f} s",
+    }
+    if result.litert_bytes is not None:
+        rows |= {
+            "test accuracy, LiteRT": f"{result.accuracy_litert:.2%}",
+            "largest |LiteRT - Keras|": f"{result.largest_difference:.1e}",
+            "LiteRT file": f"{result.litert_bytes:,} bytes",
+            "LiteRT latency, one thread": f"{result.latency_ms:.2f} ms",
+        }
+    return rows

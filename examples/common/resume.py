@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import sys
 import time
 import zipfile
 import zlib
@@ -17,6 +18,7 @@ from common.command import CheckError, UsageError, describe
 from common.run import Run
 
 STATE = "training.npz"
+PREVIOUS = "training.previous.npz"
 LOG = "history.csv"
 _RECORD = "record"
 
@@ -29,8 +31,9 @@ class TrainingState(keras.callbacks.Callback):
     files one after the other and no history.
 
     Args:
-        run: The run. Its folder gets the state `training.npz` and the log `history.csv`; a
-            state that was stored with other settings is refused.
+        run: The run. Its folder gets the state `training.npz`, that of the epoch before as
+            `training.previous.npz`, and the log `history.csv`. A state that was stored with
+            other settings is refused; in the place of a damaged one the previous one is taken.
         measure: Function from the model to more columns of the history, called after every
             epoch.
 
@@ -48,11 +51,12 @@ class TrainingState(keras.callbacks.Callback):
         self.history: dict[str, list[float]] = {}
         self._row: dict[str, float] = {}
         self._start = 0.0
+        self._newest_is_whole = True
 
     @property
     def epoch(self) -> int:
         """Number of finished epochs."""
-        return len(self.history.get("loss", ()))
+        return max((len(column) for column in self.history.values()), default=0)
 
     def restore(self, model: keras.Model) -> int:
         """Gives a compiled model the stored state, if there is one.
@@ -66,10 +70,10 @@ class TrainingState(keras.callbacks.Callback):
         Raises:
             UsageError: If the stored state is unreadable, or belongs to another training.
         """
-        path = self.folder / STATE
-        if not path.exists():
+        stored = self._stored()
+        if stored is None:
             return 0
-        record, arrays = _read(path)
+        path, record, arrays = stored
         if record["settings"] != self.settings:
             changed = [
                 f"{name}={record['settings'].get(name)!r}"
@@ -92,6 +96,22 @@ class TrainingState(keras.callbacks.Callback):
         self._write_log()
         return self.epoch
 
+    def _stored(self) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]] | None:
+        """The newest state that can be read, `None` if there is none at all."""
+        path, previous = self.folder / STATE, self.folder / PREVIOUS
+        try:
+            if path.exists():
+                return path, *_read(path)
+        except UsageError as error:
+            if not previous.exists():
+                raise
+            stored = previous, *_read(previous)
+            print(f"warning: {error}; going on from {previous}", file=sys.stderr)
+            self._newest_is_whole = False
+            return stored
+        # A kill may come between the two renamings of a new state.
+        return (previous, *_read(previous)) if previous.exists() else None
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._row = {"learning_rate": float(self.model.optimizer.learning_rate)}
         self._start = time.perf_counter()
@@ -99,11 +119,12 @@ class TrainingState(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._row["seconds"] = time.perf_counter() - self._start
         self._row |= {name: float(value) for name, value in (logs or {}).items()}
-        if not math.isfinite(self._row["loss"]):
-            raise CheckError(
-                f"the loss of epoch {epoch + 1} is {self._row['loss']}; "
-                "try a smaller --learning-rate, with --restart"
-            )
+        for name, value in self._row.items():
+            if "loss" in name and not math.isfinite(value):
+                raise CheckError(
+                    f"the {name.replace('_', ' ')} of epoch {epoch + 1} is {value}; "
+                    "try a smaller --learning-rate, with --restart"
+                )
         self._row |= self.measure(self.model)
         for name, value in self._row.items():
             self.history.setdefault(name, []).append(value)
@@ -117,8 +138,9 @@ class TrainingState(keras.callbacks.Callback):
             name: keras.ops.convert_to_numpy(variable)
             for name, variable in _variables(self.model).items()
         }
-        with self.folder.writing(STATE) as path:
+        with self.folder.writing(STATE, PREVIOUS if self._newest_is_whole else None) as path:
             np.savez(path, **{_RECORD: np.array(record)}, **arrays)
+        self._newest_is_whole = True
 
     def _write_log(self) -> None:
         with self.folder.writing(LOG) as path, path.open("w", newline="") as file:

@@ -7,35 +7,29 @@ from importlib import metadata
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 import tfspecnorm
+from common import backend
 from common.command import command_line
 from common.output import OutputFolder
+from common.parallel import Strategy
 
-_TRAINING_OPTIONS = (
-    "normalization",
-    "dataset",
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "seed",
-    "smoke",
-)
-_FILES = (
-    "training.npz",
-    "history.csv",
-    "curves.png",
-    "trained.keras",
-    "folded.keras",
-    "{network}.tflite",
-    "report.json",
-)
+# What does not decide what training computes, but for rounding.
+_OTHER_OPTIONS = {
+    "data_dir",
+    "output",
+    "restart",
+    "strategy",
+    "devices",
+    "tensorboard",
+}
+_PACKAGES = ("numpy", "tensorflow", "tensorflow-cpu", "jax", "torch", "ai-edge-litert")
 
 
 class Run:
     """One call of an example, as a context: other runs may not use its folder meanwhile.
+
+    Of several processes that train together only the chief writes.
 
     Args:
         network: Name of the network.
@@ -44,18 +38,23 @@ class Run:
     Attributes:
         folder: The `OutputFolder`.
         settings: Dict of the options that decide what training computes.
+        strategy: The `Strategy`.
 
     Raises:
-        UsageError: If the output folder cannot be used.
+        UsageError: If the output folder or the strategy cannot be used.
     """
 
     def __init__(self, network: str, options: argparse.Namespace) -> None:
         self.network = network
-        self.folder = OutputFolder(options.output)
+        self.tensorboard = options.tensorboard
         self.settings: dict[str, Any] = {"network": network}
-        self.settings |= {name: getattr(options, name) for name in _TRAINING_OPTIONS}
+        self.settings |= {
+            name: value for name, value in vars(options).items() if name not in _OTHER_OPTIONS
+        }
+        self.strategy = Strategy(options.strategy, options.devices, options.batch_size)
+        self.folder = OutputFolder(options.output, read_only=not self.strategy.is_chief)
         if options.restart:
-            self.folder.remove(*(name.format(network=network) for name in _FILES))
+            self.folder.forget()
 
     def __enter__(self) -> "Run":
         return self
@@ -66,6 +65,8 @@ class Run:
     @property
     def verbose(self) -> int:
         """How Keras reports: a progress bar on a terminal, a line for each epoch in a file."""
+        if not self.strategy.is_chief:
+            return 0
         return 1 if sys.stdout.isatty() else 2
 
     @property
@@ -75,6 +76,8 @@ class Run:
 
     def print_start(self) -> None:
         """Prints what is needed to repeat the run."""
+        if not self.strategy.is_chief:
+            return
         print(f"{self.title}, seed {self.settings['seed']}")
         print(", ".join(f"{name} {version}" for name, version in versions().items()))
         print(f"command: {command_line()}")
@@ -83,11 +86,15 @@ class Run:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that the results depend on."""
-    return {
+    found = {
         "python": platform.python_version(),
         "tfspecnorm": tfspecnorm.__version__,
         "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-        "numpy": np.__version__,
-        "ai-edge-litert": metadata.version("ai-edge-litert"),
+        "backend": backend.NAME,
     }
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,5 +1,6 @@
 """Running the examples as a user does, in this process or in one of their own."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -15,6 +16,41 @@ ROOT = Path(__file__).parents[2]
 def _same_start():
     """Takes the place of the general one, which costs more time than most of these tests."""
     keras.utils.set_random_seed(0)
+
+
+OPTIONS = {
+    "normalization": "none",
+    "dataset": "digits",
+    "image_size": 32,
+    "epochs": 4,
+    "batch_size": 8,
+    "learning_rate": 0.1,
+    "seed": 0,
+    "strategy": "none",
+    "devices": 2,
+    "tensorboard": False,
+    "smoke": False,
+    "restart": False,
+}
+
+
+@pytest.fixture
+def new_run(tmp_path):
+    """Makes a `common.Run` in the test's folder, after the end of the one before."""
+    import common
+
+    runs = []
+
+    def new_run(**changes):
+        for run in runs:
+            run.folder.release()
+        options = argparse.Namespace(**{"output": tmp_path, **OPTIONS, **changes})
+        runs.append(common.Run("net", options))
+        return runs[-1]
+
+    yield new_run
+    for run in runs:
+        run.folder.release()
 
 
 @pytest.fixture

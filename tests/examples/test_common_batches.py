@@ -3,6 +3,7 @@
 import dataclasses
 
 import common
+import keras
 import numpy as np
 import pytest
 from common import batches, datasets
@@ -16,9 +17,14 @@ def numbered(count=20, size=32, mirrored=False):
     return datasets.Images("numbered", count, pixels, labels, pixels, labels, mirrored)
 
 
-def collect(images, batch_size=5, seed=0, first_epoch=0, epochs=1):
-    found = common.training_batches(images, batch_size, seed, first_epoch, epochs)
-    return [(pixels.numpy(), labels.numpy()) for pixels, labels in found]
+def collect(images, batch_size=5, seed=0, first_epoch=0, epochs=1, kind=common.TrainingBatches):
+    """The batches of the epochs from one on, as `fit` asks for them."""
+    batches = kind(images, batch_size, seed, first_epoch)
+    found = []
+    for _ in range(first_epoch, epochs):
+        batches.on_epoch_begin()
+        found += [batches[number] for number in range(len(batches))]
+    return found
 
 
 def labels_of(found):
@@ -55,8 +61,35 @@ def test_resumed_epochs_are_those_of_the_whole_training():
         assert np.array_equal(labels, expected_labels)
 
 
-def test_finished_training_has_no_batches():
-    assert collect(numbered(), first_epoch=3, epochs=3) == []
+def test_fit_sees_every_epoch_as_it_is_counted():
+    images, seen = numbered(), []
+
+    class Recorder(common.TrainingBatches):
+        def __getitem__(self, index):
+            found = super().__getitem__(index)
+            seen.append((self.epoch, index, tuple(found[1])))
+            return found
+
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(20, activation="softmax"))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    batches = Recorder(images, 5, 0, first_epoch=2)
+    model.fit(batches, initial_epoch=2, epochs=5, shuffle=False, verbose=0)
+    expected = {
+        (epoch, index, tuple(labels))
+        for epoch in range(2, 5)
+        for index, (_, labels) in enumerate(collect(images, first_epoch=epoch, epochs=epoch + 1))
+    }
+    assert expected <= set(seen)
+    assert {epoch for epoch, _, _ in seen} == {2, 3, 4}
+
+
+def test_generative_batches_are_images_in_the_range_of_a_generator():
+    found = collect(numbered(), kind=common.GenerativeBatches)
+    assert len(found) == 4
+    assert {float(value) for pixels in found for value in np.unique(pixels)} == {-1.0, 1.0}
+    rows, columns = bright([(pixels, None) for pixels in found])
+    assert set(rows) == set(columns) == {16}
 
 
 def test_what_fills_no_batch_is_left_out():

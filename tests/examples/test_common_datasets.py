@@ -1,11 +1,12 @@
 """The data of the examples: offline digits, and tensorflow-datasets from files and mocked."""
 
+import dataclasses
 import sys
 
 import common
 import numpy as np
 import pytest
-from common import datasets
+from common import datasets, download, resizing
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def tfds():
     return tensorflow_datasets
 
 
-@pytest.mark.parametrize("name", list(datasets.SOURCES))
+@pytest.mark.parametrize("name", [name for name in common.DATASETS if name != "digits"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_every_set_is_read_by_tensorflow_datasets(name, tfds):
     with tfds.testing.mock_data(num_examples=20):
@@ -81,7 +82,7 @@ def test_every_set_is_read_by_tensorflow_datasets(name, tfds):
     for array in (images.train_images, images.test_images):
         assert array.shape == (20, 32, 32, 3)
         assert array.dtype == np.uint8
-    source = datasets.SOURCES[name]
+    source = download.SOURCES[name]
     assert images.classes == source.classes == (100 if name == "cifar100" else 10)
     assert images.train_labels.max() < images.classes
     assert images.mirrored == (name in ("fashion_mnist", "cifar10", "cifar100"))
@@ -90,6 +91,82 @@ def test_every_set_is_read_by_tensorflow_datasets(name, tfds):
         border[:, 2:-2, 2:-2] = 0
         assert not border.any()
         assert images.train_images.any()
+
+
+@pytest.mark.parametrize("name", ["stl10", "celeb_a", "mnist"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_sets_for_generators_may_have_no_labels_and_any_size(name, tfds):
+    with tfds.testing.mock_data(num_examples=20):
+        images = common.load_images(name, size=48, repeat_grey=False)
+    channels = 1 if name == "mnist" else 3
+    for array in (images.train_images, images.test_images):
+        assert array.shape == (20, 48, 48, channels)
+        assert array.dtype == np.uint8
+    assert images.classes == (10 if name == "mnist" else 0)
+
+
+def test_a_tenth_is_held_back_where_there_is_no_test_set(tfds, monkeypatch):
+    source = dataclasses.replace(download.SOURCES["mnist"], splits=("train", None))
+    with tfds.testing.mock_data(num_examples=20):
+        train, train_labels, test, test_labels = download.read(source, None, lambda pixels: pixels)
+    assert (len(train), len(train_labels), len(test), len(test_labels)) == (18, 18, 2, 2)
+
+
+def test_patches_are_parts_of_the_photographs_and_test_patches_of_others():
+    from sklearn.datasets import load_sample_image
+
+    images = common.load_images("patches", size=16)
+    assert images.train_images.shape == (8000, 16, 16, 3)
+    assert images.test_images.shape == (2000, 16, 16, 3)
+    assert images.shape == (16, 16, 3)
+    again = common.load_images("patches", size=16, smoke=True)
+    assert np.array_equal(again.train_images, images.train_images[: len(again.train_images)])
+    # Every second pixel of a photograph, averaged with its neighbours, starting at any pixel.
+    photograph = load_sample_image("flower.jpg").astype("float64")
+    mean = (
+        photograph[1:, 1:] + photograph[1:, :-1] + photograph[:-1, 1:] + photograph[:-1, :-1]
+    ) / 4
+    boundary = 3 * photograph.shape[1] // 4
+    for patch, test in ((images.train_images[1], False), (images.test_images[1], True)):
+        near = np.abs(mean - patch[0, 0]).max(axis=-1) <= 0.5
+        places = [
+            column
+            for row, column in np.argwhere(near)
+            if row + 31 <= mean.shape[0]
+            and column + 31 <= mean.shape[1]
+            and np.abs(mean[row : row + 31 : 2, column : column + 31 : 2] - patch).max() <= 0.5
+        ]
+        assert len(places) == 1
+        assert (places[0] >= boundary) == test
+
+
+def test_patches_larger_than_the_photographs_are_refused():
+    with pytest.raises(common.UsageError) as caught:
+        common.load_images("patches", size=128)
+    assert "argument --image-size: must be at most 80" in str(caught.value)
+
+
+def test_images_keep_their_own_channels_on_request():
+    assert common.load_images("digits", repeat_grey=False).shape == (32, 32, 1)
+    assert common.load_images("digits", size=8, repeat_grey=False).shape == (8, 8, 1)
+
+
+@pytest.mark.parametrize(("size", "wanted", "border"), [(28, 32, 2), (28, 28, 0), (7, 8, 0)])
+def test_images_that_are_little_smaller_get_a_border(size, wanted, border):
+    pixels = np.random.default_rng(0).integers(1, 256, (3, size, size, 1), "uint8")
+    found = resizing.resized(pixels, wanted)
+    assert found.shape == (3, wanted, wanted, 1)
+    inner = slice(border, border + size)
+    assert np.array_equal(found[:, inner, inner], pixels)
+    assert (found == 0).sum() == 3 * (wanted**2 - size**2)
+
+
+def test_resizing_is_bicubic():
+    import tensorflow as tf
+
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("float32")
+    expected = np.clip(tf.image.resize(pixels, (32, 32), "bicubic"), 0, 255)
+    assert np.abs(resizing.resampled(pixels, 32) - expected)[:, 8:-8, 8:-8].max() < 0.51
 
 
 @pytest.fixture
@@ -141,4 +218,4 @@ def test_missing_package_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(common.UsageError) as caught:
         common.load_images("mnist")
-    assert "pip install tensorflow-datasets importlib_resources" in str(caught.value)
+    assert "pip install tensorflow-cpu tensorflow-datasets importlib_resources" in str(caught.value)

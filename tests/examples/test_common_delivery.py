@@ -1,6 +1,5 @@
 """What a run leaves behind: curves, models, a checked file, a report."""
 
-import argparse
 import json
 import struct
 import zlib
@@ -28,20 +27,8 @@ FILES = ["curves.png", "folded.keras", "net.tflite", "report.json", "trained.ker
 
 
 @pytest.fixture
-def run(tmp_path):
-    options = argparse.Namespace(
-        output=tmp_path,
-        normalization="spectral",
-        dataset="noise",
-        epochs=2,
-        batch_size=8,
-        learning_rate=0.1,
-        seed=0,
-        smoke=False,
-        restart=False,
-    )
-    with common.Run("net", options) as run:
-        yield run
+def run(new_run):
+    return new_run(normalization="spectral", dataset="noise", epochs=2)
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 """The options of the examples: defaults, ranges, one line for each mistake."""
 
 import common
+import keras
 import pytest
 from common import options
 
 
-def parse(*arguments):
+def parse(*arguments, **settings):
     return common.parse_options(
-        "vgg7", "About.", ("none", "spectral"), ("digits", "mnist"), 7, 16, 0.5, arguments
+        "vgg7", "About.", ("digits", "mnist"), 7, 16, 0.5, arguments=arguments, **settings
     )
 
 
@@ -46,6 +47,10 @@ def test_smoke_is_short_unless_epochs_are_given():
         (["--seed", str(2**31)], "argument --seed"),
         (["--dataset", "imagenet"], "invalid choice: 'imagenet'"),
         (["--normalization", "layer"], "invalid choice: 'layer'"),
+        (["--scale", "2"], "argument --scale: applies to scaled-spectral, bidirectional-scaled"),
+        (["--scale", "0"], "argument --scale: must be a positive finite number."),
+        (["--image-size", "0"], "argument --image-size: must be a positive integer."),
+        (["--strategy", "all"], "invalid choice: 'all'"),
         (["--epoch", "3"], "unrecognized arguments: --epoch 3"),
         (["--output"], "argument --output: expected one argument"),
     ],
@@ -62,4 +67,18 @@ def test_help_names_every_option(capsys):
         parse("--help")
     text = capsys.readouterr().out
     assert caught.value.code == 0
-    assert text.count("\n  --") == 10
+    assert text.count("\n  --") == 16
+
+
+def test_scale_goes_to_the_normalizations_that_take_one():
+    assert parse("--normalization", "mean-spectral", scale=3.0).scale == 3.0
+    assert parse("--normalization", "batch", scale=3.0).scale is None
+    arguments = ("--normalization", "scaled-spectral", "--scale", "1.5")
+    wrapped = common.chosen_normalization(parse(*arguments)).wrap(keras.layers.Dense(2))
+    assert wrapped.scale.value == 1.5
+
+
+def test_examples_add_options_of_their_own():
+    extra = (("--depth", {"type": common.positive_integer, "default": 10, "help": "layers"}),)
+    assert parse(extra=extra).depth == 10
+    assert parse("--depth", "4", extra=extra).depth == 4

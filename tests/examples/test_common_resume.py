@@ -1,6 +1,5 @@
 """A stored training is restored whole, refused with a reason, and never half."""
 
-import argparse
 import csv
 import json
 
@@ -10,33 +9,8 @@ import numpy as np
 import pytest
 from common import resume
 
-OPTIONS = {
-    "normalization": "none",
-    "dataset": "digits",
-    "epochs": 4,
-    "batch_size": 8,
-    "learning_rate": 0.1,
-    "seed": 0,
-    "smoke": False,
-    "restart": False,
-}
 INPUTS = np.random.default_rng(0).standard_normal((32, 5)).astype("float32")
 LABELS = INPUTS.argmax(axis=1)
-
-
-@pytest.fixture
-def new_run(tmp_path):
-    runs = []
-
-    def new_run(**changes):
-        for run in runs:
-            run.folder.release()
-        runs.append(common.Run("net", argparse.Namespace(output=tmp_path, **OPTIONS | changes)))
-        return runs[-1]
-
-    yield new_run
-    for run in runs:
-        run.folder.release()
 
 
 def new_model(units=6, learning_rate=0.1):
@@ -133,15 +107,64 @@ def test_interrupted_epoch_leaves_the_one_before(new_run, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "training.npz"]
 
 
+def test_state_of_the_epoch_before_stays(new_run, tmp_path):
+    fit(new_run(), 1)
+    first = (tmp_path / "training.npz").read_bytes()
+    fit(new_run(), 2)
+    assert (tmp_path / "training.previous.npz").read_bytes() == first
+    assert (tmp_path / "training.npz").read_bytes() != first
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+def test_damaged_state_gives_way_to_the_one_before(new_run, tmp_path, damage, capfd):
+    _, expected, _ = fit(new_run())
+    whole = (tmp_path / "training.previous.npz").read_bytes()
+    if damage is None:  # A kill between the two renamings leaves none.
+        (tmp_path / "training.npz").unlink()
+    else:
+        (tmp_path / "training.npz").write_bytes(damage)
+    capfd.readouterr()
+    state = common.TrainingState(new_run())
+    assert state.restore(new_model()) == 3
+    error = capfd.readouterr().err
+    if damage is None:
+        assert error == ""
+    else:
+        assert error.startswith("warning: cannot read the training state ")
+        assert f"; going on from {tmp_path / 'training.previous.npz'}" in error
+        assert error.count("\n") == 1
+    _, state, first = fit(new_run())
+    assert (first, state.epoch) == (3, 4)
+    assert state.history["loss"] == expected.history["loss"]
+    # The damaged one has not taken the place of the one that was whole.
+    if damage is not None:
+        assert (tmp_path / "training.previous.npz").read_bytes() == whole
+
+
+def test_two_damaged_states_are_refused(new_run, tmp_path):
+    fit(new_run(), 2)
+    for name in ("training.npz", "training.previous.npz"):
+        (tmp_path / name).write_bytes(b"garbage")
+    with pytest.raises(common.UsageError) as caught:
+        common.TrainingState(new_run()).restore(new_model())
+    assert f"cannot read the training state {tmp_path / 'training.previous.npz'}" in str(
+        caught.value
+    )
+    assert str(caught.value).endswith("--restart forgets it")
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("epochs", 5), ("seed", 1), ("learning_rate", 0.2), ("dataset", "mnist")]
 )
 def test_other_settings_are_refused(new_run, name, value):
-    fit(new_run(), 1)
+    run = new_run()
+    fit(run, 1)
     state = common.TrainingState(new_run(**{name: value}))
     with pytest.raises(common.UsageError) as caught:
         state.restore(new_model())
-    assert f"holds a training with {name}={OPTIONS[name]!r}; choose another" in str(caught.value)
+    assert f"holds a training with {name}={run.settings[name]!r}; choose another" in str(
+        caught.value
+    )
     assert state.epoch == 0
 
 
@@ -157,7 +180,7 @@ def test_another_network_is_refused(new_run):
 
 def test_restart_forgets(new_run, tmp_path):
     fit(new_run(), 1)
-    for name in ("net.tflite", "report.json", "notes.txt"):
+    for name in ("net.tflite", "report.json", "training.previous.npz", "notes.txt"):
         (tmp_path / name).touch()
     run = new_run(restart=True, seed=1)
     assert common.TrainingState(run).restore(new_model()) == 0

@@ -18,6 +18,7 @@ FILES = [
     "report.json",
     "trained.keras",
     "training.npz",
+    "training.previous.npz",
     "vgg7.tflite",
 ]
 

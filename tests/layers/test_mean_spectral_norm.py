@@ -327,10 +327,30 @@ def test_synchronized_on_one_device_is_the_same():
 
 def test_config():
     layer = MeanSpectralNorm(
-        layers.Dense(4), 3, momentum=0.5, norm="bidirectional", jit_compile=False, name="m"
+        layers.Dense(4), 3, momentum=0.5, norm="bidirectional", jit_compile=False, scale=2, name="m"
     )
     config = layer.get_config()
-    assert {"scale", "bound", "per_gate"}.isdisjoint(config)
+    assert {"bound", "per_gate"}.isdisjoint(config)
     again = MeanSpectralNorm.from_config(dict(config))
     assert again.get_config() == config
-    assert (again.momentum, again.power_iterations) == (0.5, 3)
+    assert (again.momentum, again.power_iterations, again.scale.value) == (0.5, 3, 2.0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_scale_multiplies_what_is_around_the_mean(training):
+    inputs = tools.random(16, 5)
+    plain, scaled = MeanSpectralNorm(layers.Dense(4)), MeanSpectralNorm(layers.Dense(4), scale=3)
+    for layer in (plain, scaled):
+        layer.build(inputs.shape)
+        layer.layer.set_weights([tools.random(5, 4, seed=1), tools.random(4, seed=2)])
+        layer.warm_up()
+        # The running mean is that of this batch.
+        for _ in range(200):
+            layer(inputs, training=True)
+    bias = tools.random(4, seed=2)
+    expected = 3 * (tools.array(plain(inputs, training=training)) - bias) + bias
+    found = tools.array(scaled(inputs, training=training))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    folded = tfspecnorm.fold(keras.Sequential([keras.Input((5,)), scaled]))
+    evaluated = tools.array(scaled(inputs, training=False))
+    np.testing.assert_allclose(tools.array(folded(inputs)), evaluated, atol=1e-5)

@@ -21,13 +21,13 @@ from tfspecnorm.norms.matrix import TINY
 class MeanSpectralNorm(DividedByNorm):
     """Spectral normalization, and a mean of zero in each output channel before the bias.
 
-        a = layer(x; W / σ(W)),   y = a − mean(a) + b
+        a = layer(x; s · W / σ(W)),   y = a − mean(a) + b
 
     The mean is taken over the batch and all positions, for each output channel. The gradient
     flows through it and through σ. Training keeps a running mean, with which evaluation
-    computes: there the layer is the plain one with kernel W/σ and bias b − running mean, and
-    `tfspecnorm.fold` makes it so. There is no multiplicative scale. The bias is the wrapped
-    layer's own, which would be lost to the mean otherwise; a layer without one gets one, as a
+    computes: there the layer is the plain one with kernel s·W/σ and bias b − running mean, and
+    `tfspecnorm.fold` makes it so. The paper has no scale, s = 1. The bias is the wrapped layer's
+    own, which would be lost to the mean otherwise; a layer without one gets one, as a
     variable of the wrapper. The activation follows the wrapper. Trained variables: the kernel
     and one bias per channel.
 
@@ -38,7 +38,7 @@ class MeanSpectralNorm(DividedByNorm):
 
     Guarantee: in training the mean of each output channel is *exactly* its bias, and the mean's
     subtraction, an orthogonal projection, enlarges nothing. In evaluation it is a constant
-    shift: the layer is as large as with `SpectralNorm`.
+    shift: the layer is as large as with `SpectralNorm` and the same scale.
 
     Args:
         layer: Keras layer with one bias per output channel and no activation, built or not:
@@ -52,6 +52,8 @@ class MeanSpectralNorm(DividedByNorm):
             of them either way. On JAX a batch that is spread over devices has one mean anyway;
             on PyTorch `True` is not supported.
         norm: As in `SpectralNorm`.
+        scale: As in `SpectralNorm`. With 1, networks whose layers truly have norm 1, such as
+            depthwise and pointwise ones, hand on next to nothing when they are deep.
         jit_compile: As in `SpectralNorm`.
         **kwargs: `name`, `dtype`, `trainable` of the wrapper. The mean has at least 32 bits.
 
@@ -81,9 +83,12 @@ class MeanSpectralNorm(DividedByNorm):
         synchronized: bool = False,
         norm: Any = None,
         jit_compile: bool | str = "auto",
+        scale: Any = 1.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(layer, power_iterations, norm=norm, jit_compile=jit_compile, **kwargs)
+        super().__init__(
+            layer, power_iterations, norm=norm, scale=scale, jit_compile=jit_compile, **kwargs
+        )
         _check_layer(layer)
         if isinstance(momentum, (bool, str)) or momentum is None or not 0 <= momentum < 1:
             raise ValueError(
@@ -172,7 +177,7 @@ class MeanSpectralNorm(DividedByNorm):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        for name in ("scale", "bound", "per_gate"):
+        for name in ("bound", "per_gate"):
             del config[name]
         return {**config, "momentum": self.momentum, "synchronized": self.synchronized}
 

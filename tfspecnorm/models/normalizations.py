@@ -22,6 +22,10 @@ Wrapper = Callable[[keras.layers.Layer], keras.layers.Layer]
 # variance of a Kaiming start, which makes up for a ReLU, lies a factor of two.
 DEFAULT_SCALE = math.sqrt(2.0)
 
+# That of the papers' code, and of `MeanSpectralNorm`; with Keras' 0.99 a short training ends before
+# the moving averages have followed.
+BATCH_MOMENTUM = 0.9
+
 _SCALED = {"scaled-spectral": SpectralNorm, "bidirectional-scaled": BidirectionalSpectralNorm}
 _WRAPPERS = {
     "spectral": SpectralNorm,
@@ -30,6 +34,7 @@ _WRAPPERS = {
     "weight": WeightNorm,
     **_SCALED,
 }
+TAKE_SCALE = (*_SCALED, "mean-spectral")
 NAMES = (
     "none",
     "batch",
@@ -91,13 +96,14 @@ class Normalization:
         Args:
             outputs: Symbolic tensor.
             name: Name of the `BatchNormalization`.
-            **arguments: More arguments of it.
+            **arguments: More arguments of it; `momentum` is 0.9 otherwise.
 
         Returns:
             Symbolic tensor.
         """
         if not self.batch:
             return outputs
+        arguments = {"momentum": BATCH_MOMENTUM, **arguments}
         return keras.layers.BatchNormalization(name=name, **arguments)(outputs)
 
 
@@ -117,7 +123,8 @@ def get(identifier: Any, scale: float | None = None) -> Normalization:
         identifier: One of the names above, a callable from a layer to the layer that takes its
             place, such as a wrapper of `tfspecnorm.layers`, or a `Normalization`.
         scale: Positive number c that `"scaled-spectral"` and `"bidirectional-scaled"` multiply
-            with; no other normalization takes it. Defaults to √2, which makes up for a ReLU.
+            with, by default √2, which makes up for a ReLU; and `"mean-spectral"`, by default 1 as
+            in the paper. No other normalization takes it.
 
     Returns:
         The `Normalization`.
@@ -138,10 +145,10 @@ def get(identifier: Any, scale: float | None = None) -> Normalization:
     """
     if scale is not None:
         check_positive("scale", scale)
-        if not isinstance(identifier, str) or identifier not in _SCALED:
+        if not isinstance(identifier, str) or identifier not in TAKE_SCALE:
             raise ValueError(
-                f"Argument `scale` must be `None` unless `normalization` is one of "
-                f"{_listed(_SCALED)}. Received: scale={scale!r}, normalization={identifier!r}"
+                "Argument `scale` must be `None` unless `normalization` is one of "
+                f"{_listed(TAKE_SCALE)}. Received: scale={scale!r}, normalization={identifier!r}"
             )
     if isinstance(identifier, Normalization):
         return identifier
@@ -153,7 +160,11 @@ def get(identifier: Any, scale: float | None = None) -> Normalization:
             scaled = functools.partial(plain, scale=scale or DEFAULT_SCALE)
             return Normalization(identifier, scaled, unscaled=plain)
         if identifier == "mean-spectral":
-            return Normalization(identifier, MeanSpectralNorm, linear=SpectralNorm)
+            mean, linear = (
+                functools.partial(wrapper, scale=scale or 1.0)
+                for wrapper in (MeanSpectralNorm, SpectralNorm)
+            )
+            return Normalization(identifier, mean, linear=linear, unscaled=SpectralNorm)
         if identifier == "weight":
             return Normalization(identifier, WeightNorm, negative_slope=0.0)
         if identifier in _WRAPPERS:

@@ -1,0 +1,52 @@
+"""Trains a DenseNet-BC, folds the normalization, and ships a plain LiteRT file.
+
+    python examples/densenet_bc.py
+    python examples/densenet_bc.py --dataset cifar10 --depth 100 --normalization mean-spectral \\
+        --epochs 300
+
+Without options it trains a small one on the digits of scikit-learn, which needs no network. A run
+that was interrupted goes on after its last finished epoch when the same command is given again.
+"""
+
+import argparse
+import sys
+
+import common
+import keras
+
+from tfspecnorm.models import densenet_bc
+
+SMOKE_DEPTH = 10
+
+
+def main() -> None:
+    options = common.parse_options(
+        network="densenet_bc",
+        description=__doc__,
+        datasets=common.DATASETS,
+        epochs=20,
+        batch_size=32,
+        learning_rate=3e-3,
+        extra=(
+            ("--depth", {"type": common.positive_integer, "default": 22, "help": "6n + 4 layers"}),
+            ("--growth", {"type": common.positive_integer, "default": 12, "help": "filters"}),
+        ),
+    )
+    if options.smoke:
+        options.depth = SMOKE_DEPTH
+    common.train_classifier("densenet_bc", options, build)
+
+
+def build(options: argparse.Namespace, images: common.Images) -> keras.Model:
+    return densenet_bc(
+        images.shape,
+        images.classes,
+        common.chosen_normalization(options),
+        options.width,
+        depth=options.depth,
+        growth=options.growth,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(common.run_script(main))
