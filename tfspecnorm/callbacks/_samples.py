@@ -1,0 +1,48 @@
+"""What callbacks that look at generated images share."""
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+
+def check_positive_integer(argument: str, value: Any) -> int:
+    """The value as an integer, or a `ValueError`."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(
+            f"Argument `{argument}` must be a positive integer. Received: {argument}={value!r}"
+        )
+    return int(value)
+
+
+def check_seed(seed: Any) -> int:
+    """The seed as an integer, or a `ValueError`."""
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(
+            f"Argument `seed` must be an integer of at least 0. Received: seed={seed!r}"
+        )
+    return int(seed)
+
+
+def generator_of(model: Any, callback: str) -> Callable[..., Any]:
+    """The method `generate` of a model, or a `ValueError` that names the callback."""
+    generate = getattr(model, "generate", None)
+    if not callable(generate):
+        raise ValueError(
+            f"`{callback}` needs a model with a method `generate(count, seed=None)`. "
+            f"Received: model '{model.name}' without one"
+        )
+    return generate
+
+
+def generated(generate: Callable[..., Any], count: int, seed: int) -> np.ndarray:
+    """Images `(count, height, width, channels)` as a `float32` array, or a `ValueError`."""
+    images = ops.convert_to_numpy(generate(count, seed=seed))
+    if images.ndim != 4 or len(images) != count:
+        raise ValueError(
+            f"`generate({count}, seed={seed})` must return {count} images "
+            f"(batch, height, width, channels). Received: an array of shape {images.shape}"
+        )
+    return images.astype("float32")
