@@ -28,8 +28,10 @@ MAY_KNOW = {
     "schedules": set(),
     "analysis": {"_checks", "_files", "_rebuilding", "kernels", "layers", "norms", "surgery"},
     "callbacks": {"_files", "_gradients", "kernels", "layers", "norms"},
+    "metrics": {"_checks", "_files"},
     "__main__": {"analysis"},
-    "models": {"layers"},
+    "models": {"initializers", "layers"},
+    "gan": {"_configurable"},
 }
 
 
