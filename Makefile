@@ -67,6 +67,15 @@ tested := requirements/tested.txt
 .venv-lowest/installed-test: setup.cfg pyproject.toml requirements/lowest.txt
 	$(call install,.venv-lowest,tensorflow-cpu$(comma)test,requirements/lowest.txt)
 
+# The test processes share the cores: threads of their own would only wait for one another.
+test test-jax test-torch test-lowest test-all: export OMP_NUM_THREADS ?= 1
+
+# To compile takes JAX longer than all the rest: little is optimized, and each program is compiled
+# once for all processes. What XLA optimizes is tested on TensorFlow.
+test-jax: export JAX_DISABLE_MOST_OPTIMIZATIONS ?= 1
+test-jax: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-jax/compiled
+test-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+
 demo: .venv/installed-demo
 	KERAS_BACKEND=tensorflow .venv/bin/python examples/vgg7.py
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable
+import socket
+import urllib.parse
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -78,10 +80,12 @@ def read(
             f"({describe(error)})"
         ) from error
     try:
-        parts = tfds.load(
-            source.builder,
+        builder = tfds.builder(source.builder, data_dir=data_dir)
+        if not builder.is_prepared():
+            check_network(builder.url_infos)
+        builder.download_and_prepare()
+        parts = builder.as_dataset(
             split=[split for split in source.splits if split],
-            data_dir=data_dir,
             batch_size=_READ_AT_ONCE,
             # What is read once needs no cache; TensorFlow would warn of a half-filled one.
             read_config=tfds.ReadConfig(try_autocache=False),
@@ -107,6 +111,19 @@ def read(
             for part in (arrays[0][cut], arrays[1][cut])
         ]
     return tuple(arrays)
+
+
+def check_network(addresses: Iterable[str]) -> None:
+    """Raises an `OSError` if a host is not known; the download would try again for minutes.
+
+    Args:
+        addresses: What is to be downloaded.
+    """
+    for host in {urllib.parse.urlsplit(address).hostname for address in addresses} - {None}:
+        try:
+            socket.getaddrinfo(host, None)
+        except socket.gaierror as error:
+            raise OSError(f"no network, or no host {host} ({error.strerror})") from error
 
 
 def _read_part(

@@ -71,8 +71,8 @@ GAN_OPTIONS = (
     (
         "--classifier",
         {
-            "help": "file of the classifier, written if it is not there, to measure several runs by "
-            "the same one (default: classifier.keras in --output)"
+            "help": "file of the classifier, written if it is not there, for several runs "
+            "that are to be measured by the same one (default: classifier.keras in --output)"
         },
     ),
 )
@@ -111,18 +111,18 @@ class Samples:
         samples = _SMOKE_SAMPLES if options.smoke else options.samples
         real = images.symmetric(images.train_images[: max(samples, len(images.test_images))])
         extractor = _extractor(run, options, images)
-        self.measure = callbacks.SampleMetrics(
+        self.metrics = callbacks.SampleMetrics(
             [metrics.FrechetDistance(extractor), metrics.InceptionScore(extractor, seed=0)],
             real,
             samples,
             every=max(1, options.epochs // _MEASUREMENTS),
         )
-        self.measure.set_model(gan)
-        self.measure.on_train_begin()
-        self.untrained = self._scores()
+        self.metrics.set_model(gan)
+        self.metrics.on_train_begin()
+        self.untrained = self.metrics.measure()
         for score in self.untrained.values():
             print(f"before training: {score}")
-        self.callbacks = [self.measure, callbacks.ImageGrid(run.folder / GRID)]
+        self.callbacks = [self.metrics, callbacks.ImageGrid(run.folder / GRID)]
 
     def deliver(self, history: dict[str, list[float]]) -> None:
         """Writes curves, samples, models and report, and checks the plain generator.
@@ -158,11 +158,7 @@ class Samples:
                 export_litert(folded, path)
                 found, _ = run_litert(path, latents)
                 check_agreement("the LiteRT file", found, expected)
-        self._report(self._scores(), history)
-
-    def _scores(self) -> dict[str, Any]:
-        self.measure.on_epoch_end(self.measure.every - 1, {})
-        return self.measure.scores
+        self._report(self.metrics.measure(), history)
 
     def _panels(self) -> list[Panel]:
         distances = {name: name for name in self.untrained if name.startswith("frechet")}

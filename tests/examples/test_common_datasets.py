@@ -1,6 +1,7 @@
 """The data of the examples: offline digits, and tensorflow-datasets from files and mocked."""
 
 import dataclasses
+import socket
 import sys
 
 import common
@@ -68,9 +69,11 @@ def test_smoke_keeps_a_part_with_all_classes(digits):
 
 
 @pytest.fixture
-def tfds():
+def tfds(monkeypatch):
     import tensorflow_datasets
 
+    # What is mocked is not downloaded.
+    monkeypatch.setattr(download, "check_network", lambda addresses: None)
     return tensorflow_datasets
 
 
@@ -211,6 +214,17 @@ def test_damaged_files_are_one_line(prepared, pattern, damage):
     with pytest.raises(common.UsageError) as caught:
         common.load_images("mnist", data_dir)
     assert str(caught.value).startswith(f"cannot load the data set mnist in {data_dir}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_no_network_is_one_line_at_once(monkeypatch, tmp_path):
+    def unknown(*arguments):
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(common.UsageError) as caught:
+        common.load_images("cifar10", tmp_path)
+    assert str(caught.value).startswith(f"cannot load the data set cifar10 in {tmp_path}: no netw")
     assert "\n" not in str(caught.value)
 
 
