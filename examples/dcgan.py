@@ -37,7 +37,6 @@ def main() -> None:
     with common.Run("dcgan", options) as run:
         run.print_start()
         images = common.load_generative_images(options)
-        steps = common.steps_per_epoch(images, options.batch_size)
         keras.utils.set_random_seed(options.seed)
         with run.strategy.scope(), common.wrong_arguments_reported():
             gan = build(options, images)
@@ -45,13 +44,20 @@ def main() -> None:
         state = common.TrainingState(run)
         first_epoch = state.restore(gan)
         if first_epoch < options.epochs:
+            batches = common.GenerativeBatches(
+                images, options.batch_size, options.seed, first_epoch
+            )
             gan.fit(
-                common.GenerativeBatches(images, options.batch_size, options.seed, first_epoch),
+                batches,
                 initial_epoch=first_epoch,
                 epochs=options.epochs,
-                steps_per_epoch=steps,
                 shuffle=False,
-                callbacks=[*samples.callbacks, state, *common.tensorboard(run)],
+                callbacks=[
+                    batches.callback,
+                    *samples.callbacks,
+                    state,
+                    *common.tensorboard(run),
+                ],
                 verbose=run.verbose,
             )
         if run.strategy.is_chief:

@@ -24,9 +24,11 @@ def main() -> None:
         network="densenet_bc",
         description=__doc__,
         datasets=common.DATASETS,
-        epochs=20,
+        epochs=15,
         batch_size=32,
         learning_rate=3e-3,
+        # With 1 mean-spectral normalization learns too, but in twice as many epochs.
+        scale=2.0,
         extra=(
             ("--depth", {"type": common.positive_integer, "default": 22, "help": "6n + 4 layers"}),
             ("--growth", {"type": common.positive_integer, "default": 12, "help": "filters"}),

@@ -1,5 +1,7 @@
 """Training batches that depend on the seed and their number alone."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -21,7 +23,7 @@ def steps_per_epoch(images: Images, batch_size: int) -> int:
 
 
 class TrainingBatches(keras.utils.PyDataset):
-    """Shuffled batches of one epoch after the other, from `first_epoch` on.
+    """Shuffled batches of one epoch, of another one after each call of `begin`.
 
     A batch is a function of the seed, the epoch and its place in it: the batches of a resumed
     run are those that the uninterrupted run would have seen. What does not fill a batch is left
@@ -32,6 +34,9 @@ class TrainingBatches(keras.utils.PyDataset):
         batch_size: Number of images in a batch.
         seed: Seed of the order, the shifts and the mirroring.
         first_epoch: Number of finished epochs.
+
+    Attributes:
+        epoch: Number of the epoch, from 0.
     """
 
     def __init__(self, images: Images, batch_size: int, seed: int, first_epoch: int = 0) -> None:
@@ -39,9 +44,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self.images = images
         self.batch_size = batch_size
         self.seed = seed
-        # `fit` looks at some batches before its first epoch begins.
         self.epoch = first_epoch
-        self._begun = first_epoch
         self._steps = steps_per_epoch(images, batch_size)
         self._order: tuple[int, np.ndarray] | None = None
 
@@ -62,9 +65,18 @@ class TrainingBatches(keras.utils.PyDataset):
             pixels = _mirrored(pixels, random)
         return self.images.standardized(pixels)
 
-    def on_epoch_begin(self) -> None:
-        self.epoch = self._begun
-        self._begun += 1
+    @property
+    def callback(self) -> keras.callbacks.Callback:
+        """What has to be among the callbacks of `fit`, and says which epoch it is.
+
+        The calls of `on_epoch_end` do not: `fit` goes through some batches, on a strategy through
+        all of them, before its first epoch begins.
+        """
+        return keras.callbacks.LambdaCallback(on_epoch_begin=self.begin)
+
+    def begin(self, epoch: int, logs: Any = None) -> None:
+        """Turns to the batches of an epoch."""
+        self.epoch = epoch
 
     def _shuffled(self) -> np.ndarray:
         if self._order is None or self._order[0] != self.epoch:

@@ -67,17 +67,19 @@ def train_classifier(
             state = TrainingState(run, measure=raw_norms)
             first_epoch = state.restore(model)
         if first_epoch < options.epochs:
+            batches = TrainingBatches(images, options.batch_size, options.seed, first_epoch)
             model.fit(
-                TrainingBatches(images, options.batch_size, options.seed, first_epoch),
+                batches,
                 validation_data=(images.standardized_test_images(), images.test_labels),
                 validation_batch_size=options.batch_size,
                 initial_epoch=first_epoch,
                 epochs=options.epochs,
                 shuffle=False,
-                callbacks=[state, *tensorboard(run)],
+                callbacks=[batches.callback, state, *tensorboard(run)],
                 verbose=run.verbose,
             )
         if run.strategy.is_chief:
+            model = run.strategy.local(model)
             deliver(model, tfspecnorm.fold(model), images, state.history, run)
 
 

@@ -55,6 +55,12 @@ def patches(size: int) -> Arrays:
 
     photographs = [load_sample_image(name) for name in PHOTOGRAPHS]
     cut = _REDUCTION * size
+    # The test parts are the narrowest.
+    largest = min(photograph.shape[1] // 4 for photograph in photographs) // _REDUCTION
+    if size > largest:
+        raise UsageError(
+            f"argument --image-size: must be at most {largest} for patches. Received: {size}"
+        )
     random = np.random.default_rng(0)
     found: list[np.ndarray] = []
     for count, test in ((PATCHES, False), (TEST_PATCHES, True)):
@@ -63,11 +69,6 @@ def patches(size: int) -> Arrays:
             photograph = photographs[label]
             boundary = 3 * photograph.shape[1] // 4
             part = photograph[:, boundary:] if test else photograph[:, :boundary]
-            if min(part.shape[:2]) < cut:
-                raise UsageError(
-                    f"argument --image-size: must be at most {min(part.shape[:2]) // _REDUCTION} "
-                    f"for patches. Received: {size}"
-                )
             top = random.integers(part.shape[0] - cut + 1)
             left = random.integers(part.shape[1] - cut + 1)
             patch = part[top : top + cut, left : left + cut].astype("float64")

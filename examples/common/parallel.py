@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import keras
+
 from common import backend
 from common.command import UsageError, describe
 from common.quiet import native_log_hidden
@@ -33,6 +35,7 @@ class Strategy:
 
     def __init__(self, name: str, devices: int, batch_size: int) -> None:
         self.is_chief = True
+        self._distributed = name == "multiworker"
         self._strategy: Any = None
         replicas = 1
         if name == "mirrored":
@@ -63,6 +66,14 @@ class Strategy:
         with self._strategy.scope():
             yield
 
+    def local(self, model: keras.Model) -> keras.Model:
+        """A model that this process can use without the other ones, with the same weights."""
+        if not self._distributed:
+            return model
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+        return copy
+
 
 def _mirrored_tensorflow(devices: int) -> Any:
     import tensorflow as tf
@@ -85,7 +96,6 @@ def _mirrored_tensorflow(devices: int) -> Any:
 
 def _mirrored_jax(devices: int) -> Any:
     import jax
-    import keras
 
     with contextlib.suppress(RuntimeError):  # JAX has started; it does so once in a process.
         jax.config.update("jax_num_cpu_devices", devices)

@@ -21,8 +21,8 @@ def collect(images, batch_size=5, seed=0, first_epoch=0, epochs=1, kind=common.T
     """The batches of the epochs from one on, as `fit` asks for them."""
     batches = kind(images, batch_size, seed, first_epoch)
     found = []
-    for _ in range(first_epoch, epochs):
-        batches.on_epoch_begin()
+    for epoch in range(first_epoch, epochs):
+        batches.begin(epoch)
         found += [batches[number] for number in range(len(batches))]
     return found
 
@@ -74,7 +74,8 @@ def test_fit_sees_every_epoch_as_it_is_counted():
     model.add(keras.layers.Dense(20, activation="softmax"))
     model.compile("sgd", "sparse_categorical_crossentropy")
     batches = Recorder(images, 5, 0, first_epoch=2)
-    model.fit(batches, initial_epoch=2, epochs=5, shuffle=False, verbose=0)
+    callbacks = [batches.callback]
+    model.fit(batches, initial_epoch=2, epochs=5, shuffle=False, verbose=0, callbacks=callbacks)
     expected = {
         (epoch, index, tuple(labels))
         for epoch in range(2, 5)

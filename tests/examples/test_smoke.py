@@ -1,0 +1,147 @@
+"""Every example with every normalization, from the command line to its files."""
+
+import csv
+import importlib
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tfspecnorm.models import normalizations
+
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+CLASSIFIERS = ("vgg7", "densenet_bc", "mobilenet_v2", "small_cnn", "weight_norm_resnet")
+# One of each runs always, the others take minutes.
+QUICK = {
+    "densenet_bc": "mean-spectral",
+    "mobilenet_v2": "scaled-spectral",
+    "small_cnn": "bidirectional",
+    "weight_norm_resnet": "weight",
+}
+if not TENSORFLOW:  # There the tests of VGG7 itself run.
+    QUICK["vgg7"] = "spectral"
+
+
+def pairs(names, quick):
+    return [
+        pytest.param(
+            name,
+            normalization,
+            marks=() if quick.get(name) == normalization else pytest.mark.slow,
+            id=f"{name}-{normalization}",
+        )
+        for name in names
+        for normalization in normalizations.NAMES
+    ]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(("name", "normalization"), pairs(CLASSIFIERS, QUICK))
+def test_classifier(name, normalization, run, tmp_path):
+    script = importlib.import_module(name)
+    options = ["--smoke", "--epochs", 2, "--normalization", normalization, "--output", tmp_path]
+    if name == "weight_norm_resnet":
+        options += ["--warm-up", 1]
+    exit_code, output, error = run(script, *options)
+    assert (exit_code, error) == (0, "")
+    assert f"{name} on digits, normalization {normalization}, seed 0\n" in output
+    litert = [f"{name}.tflite"] if TENSORFLOW else []
+    assert names(tmp_path) == sorted(
+        [
+            *("curves.png", "folded.keras", "history.csv", "report.json", "trained.keras"),
+            *("training.npz", "training.previous.npz", *litert),
+        ]
+    )
+    with (tmp_path / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(np.isfinite(float(row["loss"])) for row in rows)
+    # Chance is log(10) = 2.3 with equal logits; a network that learns is not far above it.
+    assert float(rows[-1]["loss"]) < 4
+    result = json.loads((tmp_path / "report.json").read_text())["result"]
+    assert result["accuracy_folded"] == pytest.approx(result["accuracy_keras"], abs=0.01)
+    plain = keras.saving.load_model(tmp_path / "folded.keras", compile=False)
+    assert not any(hasattr(layer, "effective_kernels") for layer in plain.layers)
+
+
+@pytest.mark.parametrize(
+    ("name", "normalization"), pairs(("dcgan",), {"dcgan": "bidirectional-scaled"})
+)
+def test_dcgan(name, normalization, run, tmp_path):
+    script = importlib.import_module(name)
+    options = ["--smoke", "--epochs", 2, "--width", 0.25, "--normalization", normalization]
+    exit_code, output, error = run(script, *options, "--output", tmp_path)
+    assert (exit_code, error) == (0, "")
+    assert f"dcgan on digits, normalization {normalization}, seed 0\n" in output
+    litert = ["generator.tflite"] if TENSORFLOW else []
+    assert names(tmp_path) == sorted(
+        [
+            *("classifier.keras", "curves.png", "discriminator.keras", "gan.keras"),
+            *("generator.keras", "history.csv", "report.json", "samples.png"),
+            *("training.npz", "training.previous.npz", *litert),
+        ]
+    )
+    report = json.loads((tmp_path / "report.json").read_text())
+    for when in ("untrained", "trained"):
+        for score in report[when].values():
+            assert score["extractor"] == "classifier"
+            assert score["generated_samples"] == 64
+            assert np.isfinite(score["value"])
+    assert report["trained"]["frechet_distance/classifier"]["real_samples"] == 128
+    generator = keras.saving.load_model(tmp_path / "generator.keras", compile=False)
+    images = generator.predict(np.random.default_rng(0).standard_normal((4, 128)), verbose=0)
+    assert images.shape == (4, 16, 16, 1)
+    assert np.abs(images).max() <= 1
+
+
+def test_files_larger_than_allowed_are_one_line(run, tmp_path):
+    """As on a full disk: the system refuses to write."""
+    resource = pytest.importorskip("resource")
+    script = importlib.import_module("small_cnn")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        exit_code, _, error = run(script, "--smoke", "--epochs", 1, "--output", tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert exit_code == 2
+    assert error.startswith("small_cnn.py: error: File too large")
+    assert error.count("\n") == 1
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("vgg7", ["--image-size", "16"], "at least 32 each"),
+        ("dcgan", ["--image-size", "20"], "Argument `size` must be"),
+        ("dcgan", ["--dataset", "patches", "--image-size", "128"], "must be at most 80"),
+        ("dcgan", ["--average-momentum", "2"], "Argument `average_momentum`"),
+        ("weight_norm_resnet", ["--depth", "17", "--warm-up", "1"], "Argument `depth`"),
+        ("weight_norm_resnet", ["--warm-up", "30"], "argument --warm-up: must be less"),
+        ("small_cnn", ["--strategy", "multiworker"], "environment variable TF_CONFIG"),
+    ],
+)
+def test_mistakes_are_one_line(name, arguments, message, run, tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    script = importlib.import_module(name)
+    smoke = [] if "--depth" in arguments else ["--smoke"]
+    exit_code, _, error = run(script, *smoke, "--output", tmp_path, *arguments)
+    assert exit_code == 2
+    assert error.startswith(f"{name}.py: error: ")
+    if TENSORFLOW or "multiworker" not in arguments:
+        assert message in error
+    assert error.count("\n") == 1
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="TensorBoard's files are written by TensorFlow")
+def test_tensorboard_files_on_request(run, tmp_path):
+    script = importlib.import_module("small_cnn")
+    arguments = ["--smoke", "--epochs", 1, "--tensorboard", "--output", tmp_path]
+    assert run(script, *arguments)[0] == 0
+    assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == ["train", "validation"]
