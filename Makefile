@@ -9,9 +9,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 # What has to hold on every backend.
 BACKEND_TESTS = $(wildcard tests/test_import.py tests/kernels tests/layers tests/norms \
-	tests/surgery tests/migration tests/analysis tests/callbacks tests/test_files.py \
-	tests/test_initializers.py tests/test_main.py \
-	tests/test_schedules.py)
+	tests/surgery tests/migration tests/analysis tests/callbacks tests/metrics tests/gan \
+	tests/test_files.py tests/test_initializers.py tests/test_main.py tests/test_schedules.py)
+# One run of every example, and two devices.
+BACKEND_EXAMPLES = tests/examples/test_smoke.py tests/examples/test_parallel.py
 PYTEST = -m pytest -n $(WORKERS)
 
 # What Keras itself learned later: losses of activities as means over the batch (3.14), export to
@@ -59,10 +60,10 @@ tested := requirements/tested.txt
 	$(call install,.venv,tensorflow-cpu$(comma)examples$(comma)edge$(comma)test,$(tested))
 
 .venv-jax/installed-test: setup.cfg pyproject.toml $(tested)
-	$(call install,.venv-jax,jax$(comma)test,$(tested))
+	$(call install,.venv-jax,jax$(comma)examples$(comma)test,$(tested))
 
 .venv-torch/installed-test: setup.cfg pyproject.toml $(tested)
-	$(call install,.venv-torch,torch$(comma)test,$(tested))
+	$(call install,.venv-torch,torch$(comma)examples$(comma)test,$(tested))
 
 .venv-lowest/installed-test: setup.cfg pyproject.toml requirements/lowest.txt
 	$(call install,.venv-lowest,tensorflow-cpu$(comma)test,requirements/lowest.txt)
@@ -83,10 +84,12 @@ test: .venv/installed-test
 	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m "not slow"
 
 test-jax: .venv-jax/installed-test
-	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m "not slow" $(BACKEND_TESTS)
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m "not slow" $(BACKEND_TESTS) \
+		$(BACKEND_EXAMPLES)
 
 test-torch: .venv-torch/installed-test
-	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m "not slow" $(BACKEND_TESTS)
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m "not slow" $(BACKEND_TESTS) \
+		$(BACKEND_EXAMPLES)
 
 test-backends: test-jax test-torch
 

@@ -1,0 +1,134 @@
+"""What a GAN wants of its arguments."""
+
+import math
+import numbers
+from typing import Any
+
+import keras
+
+
+def check_networks(generator: Any, discriminator: Any, latent_size: Any) -> int:
+    """The length of a latent vector, or a `ValueError` if the networks do not fit together."""
+    for name, network in (("generator", generator), ("discriminator", discriminator)):
+        known = isinstance(network, keras.Model) and network.built
+        if not known or not _is_shape(getattr(network, "input_shape", None)):
+            raise ValueError(
+                f"Argument `{name}` must be a Functional or a built Sequential model of one "
+                f"input. Received: {name}={network!r}"
+            )
+    if generator is discriminator:
+        raise ValueError(
+            "Argument `discriminator` must be another model than the generator. "
+            f"Received: discriminator={discriminator!r}"
+        )
+    found = generator.input_shape[1:]
+    if len(found) != 1 or found[0] is None:
+        raise ValueError(
+            "Argument `generator` must take vectors of a known length. Received: generator with "
+            f"input_shape={generator.input_shape!r}"
+        )
+    if latent_size not in (None, found[0]):
+        raise ValueError(
+            "Argument `latent_size` must be the length of the generator's input, "
+            f"{found[0]}, or `None`. Received: latent_size={latent_size!r}"
+        )
+    made, taken = generator.output_shape, discriminator.input_shape
+    if not _is_shape(made) or not fits(made[1:], taken[1:]):
+        raise ValueError(
+            "Argument `discriminator` must take what the generator makes. Received: "
+            f"discriminator with input_shape={taken!r}, generator with output_shape={made!r}"
+        )
+    return int(found[0])
+
+
+def check_images(images: Any, shape: tuple[Any, ...]) -> None:
+    """A `ValueError` if a batch is not one tensor of images of a shape."""
+    found = getattr(images, "shape", None)
+    if found is None or not fits(tuple(found)[1:], shape):
+        wanted = ", ".join(str(size) for size in ("batch", *shape))
+        raise ValueError(
+            f"Argument `x` must be images of the shape ({wanted}), as the discriminator takes "
+            f"them. Received: x of shape {None if found is None else tuple(found)!r}"
+        )
+
+
+def check_optimizers(generator_optimizer: Any, discriminator_optimizer: Any) -> tuple[Any, Any]:
+    """The optimizers as objects, or a `ValueError`."""
+    found = []
+    for name, identifier in (
+        ("generator_optimizer", generator_optimizer),
+        ("discriminator_optimizer", discriminator_optimizer),
+    ):
+        try:
+            found.append(keras.optimizers.get(identifier))
+        except ValueError as error:
+            raise ValueError(
+                f"Argument `{name}` must be a Keras optimizer or the name of one. "
+                f"Received: {name}={identifier!r}"
+            ) from error
+    if found[0] is found[1]:
+        raise ValueError(
+            "Argument `discriminator_optimizer` must be another object than the generator's: an "
+            "optimizer has state for one network. Received: "
+            f"discriminator_optimizer={discriminator_optimizer!r}"
+        )
+    return found[0], found[1]
+
+
+def check_count(name: str, value: Any) -> int:
+    """The value as an integer, or a `ValueError` that names the argument."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(
+            f"Argument `{name}` must be a positive integer. Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def check_seed(value: Any) -> int | None:
+    """The value, or a `ValueError`."""
+    if value is None:
+        return None
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
+        raise ValueError(
+            "Argument `seed` must be an integer that is not negative, or `None`. "
+            f"Received: seed={value!r}"
+        )
+    return int(value)
+
+
+def check_momentum(name: str, value: Any) -> float | None:
+    """The value, or a `ValueError` that names the argument."""
+    if value is None:
+        return None
+    if not _is_finite(value) or not 0 <= value < 1:
+        raise ValueError(
+            f"Argument `{name}` must be in [0, 1), or `None`. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def check_weight(name: str, value: Any) -> float:
+    """The value, or a `ValueError` that names the argument."""
+    if not _is_finite(value) or value < 0:
+        raise ValueError(
+            f"Argument `{name}` must be a finite number that is not negative. "
+            f"Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def fits(found: tuple[Any, ...], wanted: tuple[Any, ...]) -> bool:
+    """Whether two shapes may be those of one tensor; `None` is any size."""
+    return len(found) == len(wanted) and all(
+        one is None or other is None or one == other
+        for one, other in zip(found, wanted, strict=True)
+    )
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple) and all(size is None or size == int(size) for size in value)
+
+
+def _is_finite(value: Any) -> bool:
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return real and math.isfinite(value)

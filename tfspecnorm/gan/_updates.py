@@ -1,0 +1,219 @@
+"""One training step: updates of the discriminator, one of the generator, and of its average."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfspecnorm.gan import _checks, _differentiation, _penalties
+
+# Note [Whose state moves]
+# Each update runs both networks in training mode, so that both compute what they compute in their
+# own updates: with statistics of the batch, with dropout. But only the network that is being
+# updated keeps what the call did to its other state, which are statistics, vectors of a power
+# iteration and seeds. So a discriminator's vectors and statistics are those of its own two calls,
+# on real and on generated images, however often a penalty or the generator looks at it, and a
+# generator's statistics move once in a step.
+
+# The latent vectors of every evaluation.
+_EVALUATION_SEED = 0
+
+
+class Updates(keras.Model):
+    """Base of `GAN`: the steps of `fit` and `evaluate`, for networks that a subclass sets."""
+
+    def train_step(self, *arguments: Any) -> Any:
+        """One step of `fit`: on JAX from a state to a state, elsewhere on the variables."""
+        if keras.backend.backend() != "jax":
+            return self._train(*arguments)
+        state, data = arguments
+        groups = (
+            self.trainable_variables,
+            self.non_trainable_variables,
+            self.optimizer.variables,
+            self.metrics_variables,
+        )
+        return _on_state(self._train, groups, state, data)
+
+    def test_step(self, *arguments: Any) -> Any:
+        """One step of `evaluate`."""
+        if keras.backend.backend() != "jax":
+            return self._test(*arguments)
+        state, data = arguments
+        groups = (self.trainable_variables, self.non_trainable_variables, self.metrics_variables)
+        return _on_state(self._test, groups, state, data)
+
+    def _train(self, data: Any) -> dict[str, Any]:
+        count = 0
+        for real in _parts(self._images(data), self.n_discriminator):
+            count = ops.shape(real)[0]
+            self._update_discriminator(real, count)
+        self._update_generator(count)
+        self._update_average()
+        return self.get_metrics_result()
+
+    def _test(self, data: Any) -> dict[str, Any]:
+        real = self._images(data)
+        count = ops.shape(real)[0]
+        latents = self._latents(count, _EVALUATION_SEED)
+        fake, _ = self._run(self.generator, latents, training=False)
+        real_logits, _ = self._run(self.discriminator, real, training=False)
+        fake_logits, _ = self._run(self.discriminator, fake, training=False)
+        found = {
+            "generator_loss": self.adversarial_loss.generator(fake_logits),
+            "discriminator_loss": self.adversarial_loss.discriminator(real_logits, fake_logits),
+            "real_logits": ops.mean(real_logits),
+            "fake_logits": ops.mean(fake_logits),
+        }
+        self._record(count, found)
+        return {name: self.trackers[name].result() for name in found}
+
+    def _update_discriminator(self, real: Any, count: Any) -> None:
+        latents = self._latents(count, self.seed_generator)
+        fake = ops.stop_gradient(self._run(self.generator, latents)[0])
+
+        def objective() -> tuple[Any, dict[str, Any]]:
+            real_logits, real_losses = self._run(self.discriminator, real, keep=True)
+            fake_logits, fake_losses = self._run(self.discriminator, fake, keep=True)
+            loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
+            records = {
+                "discriminator_loss": loss,
+                "real_logits": ops.mean(real_logits),
+                "fake_logits": ops.mean(fake_logits),
+            }
+            total = _sum([loss, *real_losses, *fake_losses])
+            if self.r1 or self.gradient_penalty:
+                records["penalty"] = self._penalty(real, fake, count)
+                total = total + records["penalty"]
+            return total, records
+
+        optimizer = self.optimizer.discriminator_optimizer
+        self._record(count, self._descend(self.discriminator, optimizer, objective))
+
+    def _penalty(self, real: Any, fake: Any, count: Any) -> Any:
+        def logits(images: Any) -> Any:
+            return self._run(self.discriminator, images)[0]
+
+        penalty = 0.0
+        if self.r1:
+            penalty = penalty + self.r1 * _penalties.r1(logits, real)
+        if self.gradient_penalty:
+            shape = (1,) * (len(real.shape) - 1)
+            fraction = self._draw(keras.random.uniform, count, shape, self.seed_generator)
+            found = _penalties.one_centred(logits, real, fake, fraction)
+            penalty = penalty + self.gradient_penalty * found
+        return penalty
+
+    def _update_generator(self, count: Any) -> None:
+        latents = self._latents(count, self.seed_generator)
+
+        def objective() -> tuple[Any, dict[str, Any]]:
+            fake, losses = self._run(self.generator, latents, keep=True)
+            loss = self.adversarial_loss.generator(self._run(self.discriminator, fake)[0])
+            return _sum([loss, *losses]), {"generator_loss": loss}
+
+        optimizer = self.optimizer.generator_optimizer
+        self._record(count, self._descend(self.generator, optimizer, objective))
+
+    def _update_average(self) -> None:
+        if self.averaged_generator is None:
+            return
+        momentum = self.average_momentum
+        pairs = zip(self.averaged_generator.weights, self.generator.weights, strict=True)
+        for average, weight in pairs:
+            value = ops.convert_to_tensor(weight.value)
+            if weight.trainable:
+                value = momentum * ops.convert_to_tensor(average.value) + (1 - momentum) * value
+            average.assign(value)
+
+    def _descend(
+        self,
+        network: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        objective: Callable[[], tuple[Any, dict[str, Any]]],
+    ) -> dict[str, Any]:
+        """One step down the objective in the variables of one network; what it records."""
+        variables = network.trainable_variables
+        # Optimizers add up the gradients of all replicas.
+        replicas, _ = _differentiation.replicas()
+
+        def scaled() -> tuple[Any, dict[str, Any]]:
+            total, records = objective()
+            regularized = [
+                variable.regularizer(ops.convert_to_tensor(variable.value))
+                for variable in variables
+                if variable.regularizer is not None
+            ]
+            return optimizer.scale_loss(_sum([total, *regularized]) / replicas), records
+
+        state = [*self.variables, *self.optimizer.variables]
+        records, gradients = _differentiation.gradients(scaled, variables, state)
+        _differentiation.apply(optimizer, variables, gradients)
+        return records
+
+    def _run(
+        self, network: keras.Model, inputs: Any, training: bool = True, keep: bool = False
+    ) -> tuple[Any, list[Any]]:
+        """Outputs in 32 bits and losses of a call, see Note [Whose state moves]."""
+        mapping = [(v, ops.convert_to_tensor(v.value)) for v in network.variables]
+        with keras.StatelessScope(
+            mapping, collect_losses=True, initialize_variables=False
+        ) as scope:
+            before = [scope.get_current_value(variable) for variable, _ in mapping]
+            outputs = network(inputs, training=training)
+            after = [scope.get_current_value(variable) for variable, _ in mapping]
+            losses = list(scope.losses)
+        if keep:
+            for (variable, _), old, new in zip(mapping, before, after, strict=True):
+                if new is not old:
+                    variable.assign(new)
+        return ops.cast(outputs, keras.config.floatx()), losses
+
+    def _latents(self, count: Any, seed: Any) -> Any:
+        return self._draw(keras.random.normal, count, (self.latent_size,), seed)
+
+    def _draw(self, function: Callable[..., Any], count: Any, shape: Any, seed: Any) -> Any:
+        """Random numbers, other ones on each replica."""
+        replicas, place = _differentiation.replicas()
+        drawn = function((replicas * count, *shape), seed=seed, dtype=keras.config.floatx())
+        return drawn if replicas == 1 else drawn[place * count : (place + 1) * count]
+
+    def _images(self, data: Any) -> Any:
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        _checks.check_images(images, self.discriminator.input_shape[1:])
+        return ops.cast(images, keras.config.floatx())
+
+    def _record(self, count: Any, values: dict[str, Any]) -> None:
+        for name, value in values.items():
+            self.trackers[name].update_state(value, sample_weight=count)
+
+
+def _parts(images: Any, number: int) -> Iterator[Any]:
+    """Parts of ⌈b/n⌉ images each, spread over the batch.
+
+    They are disjoint where n divides b, and overlap where it does not, as in a last batch that is
+    smaller: no image is left out and no part is empty.
+    """
+    total = ops.shape(images)[0]
+    size = (total + number - 1) // number
+    for place in range(number):
+        start = place * (total - size) // max(number - 1, 1)
+        yield images[start : start + size]
+
+
+def _sum(losses: list[Any]) -> Any:
+    return sum(ops.sum(ops.cast(loss, keras.config.floatx())) for loss in losses)
+
+
+def _on_state(step: Callable[..., Any], groups: Any, state: Any, data: Any) -> tuple[Any, Any]:
+    """The logs of a step and the state after it, with the state as an argument."""
+    mapping = [
+        pair
+        for group, values in zip(groups, state, strict=True)
+        for pair in zip(group, values, strict=True)
+    ]
+    with keras.StatelessScope(mapping, initialize_variables=False) as scope:
+        logs = step(data)
+        after = tuple([scope.get_current_value(variable) for variable in g] for g in groups)
+    return logs, after
