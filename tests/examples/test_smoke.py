@@ -3,6 +3,7 @@
 import csv
 import importlib
 import json
+import time
 
 import keras
 import numpy as np
@@ -145,3 +146,29 @@ def test_tensorboard_files_on_request(run, tmp_path):
     arguments = ["--smoke", "--epochs", 1, "--tensorboard", "--output", tmp_path]
     assert run(script, *arguments)[0] == 0
     assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == ["train", "validation"]
+
+
+@pytest.mark.slow
+def test_killed_gan_goes_on_with_the_same_numbers(run, start, tmp_path):
+    script = importlib.import_module("dcgan")
+    options = ["--smoke", "--epochs", 3, "--width", 0.25]
+    assert run(script, *options, "--output", tmp_path / "whole")[0] == 0
+    killed = tmp_path / "killed"
+    process = start("dcgan.py", *options, "--output", killed)
+    deadline = time.monotonic() + 240
+    while not (killed / "training.npz").exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert run(script, *options, "--output", killed)[0] == 0
+    tables = []
+    for folder in (tmp_path / "whole", killed):
+        with (folder / "history.csv").open() as file:
+            tables.append(list(csv.DictReader(file)))
+    whole, resumed = tables
+    assert [row["epoch"] for row in resumed] == ["1", "2", "3"]
+    for column in ("generator_loss", "discriminator_loss", "real_logits"):
+        values, wanted = ([float(row[column]) for row in table] for table in (resumed, whole))
+        assert np.allclose(values, wanted, rtol=1e-2, atol=1e-3), column
