@@ -14,6 +14,8 @@ BACKEND_TESTS = $(wildcard tests/test_import.py tests/kernels tests/layers tests
 # One run of every example, and two devices.
 BACKEND_EXAMPLES = tests/examples/test_smoke.py tests/examples/test_parallel.py
 PYTEST = -m pytest -n $(WORKERS)
+# All wrappers on all layers are crossed on the newest TensorFlow; elsewhere that is for `test-all`.
+ELSEWHERE = "not slow and not crossed"
 
 # What Keras itself learned later: losses of activities as means over the batch (3.14), export to
 # LiteRT (3.13). And no Keras reads a file that a newer one wrote.
@@ -84,21 +86,23 @@ test: .venv/installed-test
 	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m "not slow"
 
 test-jax: .venv-jax/installed-test
-	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m "not slow" $(BACKEND_TESTS) \
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m $(ELSEWHERE) $(BACKEND_TESTS) \
 		$(BACKEND_EXAMPLES)
 
 test-torch: .venv-torch/installed-test
-	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m "not slow" $(BACKEND_TESTS) \
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m $(ELSEWHERE) $(BACKEND_TESTS) \
 		$(BACKEND_EXAMPLES)
 
 test-backends: test-jax test-torch
 
 test-lowest: .venv-lowest/installed-test
-	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) -m "not slow" $(BACKEND_TESTS) \
+	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) -m $(ELSEWHERE) $(BACKEND_TESTS) \
 		$(NEEDS_NEWER_KERAS:%=--deselect %)
 
 test-all: test test-backends test-lowest
 	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m slow
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m crossed tests/layers
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m crossed tests/layers
 
 .venv-docs/installed-docs: setup.cfg pyproject.toml $(tested)
 	$(call install,.venv-docs,docs,$(tested))

@@ -2,7 +2,8 @@
 
     python examples/dcgan.py
     python examples/dcgan.py --dataset patches --normalization bidirectional-scaled
-    python examples/dcgan.py --dataset cifar10 --image-size 32 --width 1 --epochs 500
+    python examples/dcgan.py --dataset cifar10 --image-size 32 --width 1 --learning-rate 2e-4 \\
+        --epochs 500
 
 `--normalization` is that of the discriminator; the generator has batch normalization. Without
 options it trains on the digits of scikit-learn, which needs no network. A run that was interrupted
@@ -29,7 +30,7 @@ def main() -> None:
         datasets=common.GENERATIVE_DATASETS,
         epochs=150,
         batch_size=64,
-        learning_rate=2e-4,
+        learning_rate=1e-3,
         image_size=16,
         width=0.5,
         extra=common.GAN_OPTIONS,
