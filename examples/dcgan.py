@@ -61,8 +61,7 @@ def main() -> None:
                 ],
                 verbose=run.verbose,
             )
-        if run.strategy.is_chief:
-            samples.deliver(state.history)
+        samples.deliver(state.history)
 
 
 def build(options: argparse.Namespace, images: common.Images) -> GAN:

@@ -29,7 +29,7 @@ def main() -> None:
         network="mobilenet_v2",
         description=__doc__,
         datasets=common.DATASETS,
-        epochs=20,
+        epochs=15,
         batch_size=32,
         learning_rate=3e-3,
         # Divided by their true norms, the three layers of a block hand on about a thirtieth of the

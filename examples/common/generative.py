@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import math
 from typing import Any
 
 import keras
@@ -26,6 +27,8 @@ from tfspecnorm.metrics import extractors
 EXTRACTORS = ("auto", "inception_v3", "classifier")
 GRID = "samples.png"
 _SMOKE_SAMPLES, _PROVEN_SAMPLES = 64, 32
+# More of them change a distance little, and take memory.
+_REAL_IMAGES = 10_000
 _CLASSIFIER_STEPS, _CLASSIFIER_BATCH = 500, 128
 # Measurements and pictures in a whole training.
 _MEASUREMENTS = 15
@@ -79,7 +82,17 @@ GAN_OPTIONS = (
 
 
 def load_generative_images(options: argparse.Namespace) -> Images:
-    """The data set that the options name, grey if it is."""
+    """The data set that the options name, grey if it is.
+
+    Raises:
+        UsageError: If the data cannot be loaded, or several processes are to train, one of which
+            would measure samples that only all of them together can generate.
+    """
+    if options.strategy == "multiworker":
+        raise UsageError(
+            "argument --strategy: must be none or mirrored for a generative network. "
+            f"Received: {options.strategy}"
+        )
     return load_images(
         options.dataset, options.data_dir, options.smoke, options.image_size, repeat_grey=False
     )
@@ -95,8 +108,7 @@ class Samples:
         gan: The compiled model, before any training.
 
     Attributes:
-        callbacks: Callbacks for `fit`, in front of those that store the logs; empty where another
-            process writes the results.
+        callbacks: Callbacks for `fit`, in front of those that store the logs.
         untrained: Dict from the name of a column to the `Score` before training.
 
     Raises:
@@ -105,11 +117,8 @@ class Samples:
 
     def __init__(self, run: Run, options: argparse.Namespace, images: Images, gan: GAN) -> None:
         self.run, self.gan, self.latent_size = run, gan, gan.latent_size
-        self.callbacks: list[keras.callbacks.Callback] = []
-        if not run.strategy.is_chief:
-            return
         samples = _SMOKE_SAMPLES if options.smoke else options.samples
-        real = images.symmetric(images.train_images[: max(samples, len(images.test_images))])
+        real = images.symmetric(images.train_images[:_REAL_IMAGES])
         extractor = _extractor(run, options, images)
         self.metrics = callbacks.SampleMetrics(
             [metrics.FrechetDistance(extractor), metrics.InceptionScore(extractor, seed=0)],
@@ -122,7 +131,10 @@ class Samples:
         self.untrained = self.metrics.measure()
         for score in self.untrained.values():
             print(f"before training: {score}")
-        self.callbacks = [self.metrics, callbacks.ImageGrid(run.folder / GRID)]
+        self.callbacks: list[keras.callbacks.Callback] = [
+            self.metrics,
+            callbacks.ImageGrid(run.folder / GRID),
+        ]
 
     def deliver(self, history: dict[str, list[float]]) -> None:
         """Writes curves, samples, models and report, and checks the plain generator.
@@ -182,7 +194,7 @@ class Samples:
         rows = {}
         for name, score in self.untrained.items():
             rows[f"{score.metric}, untrained"] = f"{float(score):.4g}"
-            rows[f"{score.metric}, trained"] = f"{float(scores[name]):.4g}"
+            rows[f"{score.metric}, trained"] = f"{float(scores.get(name, math.nan)):.4g}"
             rows[f"{score.metric}, extractor"] = score.extractor
             counts = f"{score.real_samples} real, {score.generated_samples} generated"
             rows[f"{score.metric}, samples"] = counts

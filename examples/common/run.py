@@ -16,12 +16,8 @@ from common.parallel import Strategy
 
 # What does not decide what training computes, but for rounding.
 _OTHER_OPTIONS = {
-    "data_dir",
-    "output",
-    "restart",
-    "strategy",
-    "devices",
-    "tensorboard",
+    *("data_dir", "output", "restart", "strategy", "devices", "tensorboard"),
+    *("samples", "extractor", "classifier"),
 }
 _PACKAGES = ("numpy", "tensorflow", "tensorflow-cpu", "jax", "torch", "ai-edge-litert")
 

@@ -92,7 +92,7 @@ def test_dcgan(name, normalization, run, tmp_path):
             assert score["extractor"] == "classifier"
             assert score["generated_samples"] == 64
             assert np.isfinite(score["value"])
-    assert report["trained"]["frechet_distance/classifier"]["real_samples"] == 128
+    assert report["trained"]["frechet_distance/classifier"]["real_samples"] == 512
     generator = keras.saving.load_model(tmp_path / "generator.keras", compile=False)
     images = generator.predict(np.random.default_rng(0).standard_normal((4, 128)), verbose=0)
     assert images.shape == (4, 16, 16, 1)
@@ -125,6 +125,7 @@ def test_files_larger_than_allowed_are_one_line(run, tmp_path):
         ("weight_norm_resnet", ["--depth", "17", "--warm-up", "1"], "Argument `depth`"),
         ("weight_norm_resnet", ["--warm-up", "30"], "argument --warm-up: must be less"),
         ("small_cnn", ["--strategy", "multiworker"], "environment variable TF_CONFIG"),
+        ("dcgan", ["--strategy", "multiworker"], "environment variable TF_CONFIG"),
     ],
 )
 def test_mistakes_are_one_line(name, arguments, message, run, tmp_path, monkeypatch):
