@@ -63,10 +63,6 @@ def sn_resnet_generator(
     normalization = normalizations.get(normalization)
     filters, small = _building.filters_of(256, width), size // 8
 
-    def activated(outputs: Any, name: str) -> Any:
-        outputs = normalization.follow(outputs, f"{name}_normalization", **_BATCH)
-        return layers.ReLU(name=f"{name}_activation")(outputs)
-
     inputs = keras.Input((latent_size,), name="latent")
     dense = layers.Dense(small * small * filters, name="dense")
     outputs = normalization.wrap_linear(dense)(inputs)
@@ -76,12 +72,12 @@ def sn_resnet_generator(
         larger = layers.UpSampling2D(name=f"{block}_upsampling")
         shortcut = layers.UpSampling2D(name=f"{block}_shortcut_upsampling")(outputs)
         shortcut = _shortcut(normalization, block, filters)(shortcut)
-        outputs = larger(activated(outputs, f"{block}_1"))
+        outputs = larger(_activated(normalization, outputs, f"{block}_1"))
         outputs = _convolution(normalization, f"{block}_conv1", filters)(outputs)
-        outputs = activated(outputs, f"{block}_2")
+        outputs = _activated(normalization, outputs, f"{block}_2")
         outputs = _convolution(normalization, f"{block}_conv2", filters)(outputs)
         outputs = layers.Add(name=f"{block}_add")([outputs, shortcut])
-    outputs = activated(outputs, "last")
+    outputs = _activated(normalization, outputs, "last")
     last = layers.Conv2D(channels, 3, padding="same", name="conv")
     outputs = normalization.wrap_linear(last)(outputs)
     outputs = layers.Activation("tanh", name="tanh")(outputs)
@@ -137,10 +133,6 @@ def sn_resnet_discriminator(
     normalization = normalizations.get(normalization)
     filters = _building.filters_of(128, width)
 
-    def activated(outputs: Any, name: str) -> Any:
-        outputs = normalization.follow(outputs, f"{name}_normalization", **_BATCH)
-        return layers.ReLU(name=f"{name}_activation")(outputs)
-
     inputs = keras.Input((size, size, channels), name="image")
     outputs = _convolution(normalization, "block1_conv1", filters)(inputs)
     outputs = layers.ReLU(name="block1_2_activation")(outputs)
@@ -151,16 +143,16 @@ def sn_resnet_discriminator(
     outputs = layers.Add(name="block1_add")([outputs, shortcut])
     for number, halves in enumerate(_HALVES, start=2):
         block, shortcut = f"block{number}", outputs
-        outputs = activated(outputs, f"{block}_1")
+        outputs = _activated(normalization, outputs, f"{block}_1")
         outputs = _convolution(normalization, f"{block}_conv1", filters)(outputs)
-        outputs = activated(outputs, f"{block}_2")
+        outputs = _activated(normalization, outputs, f"{block}_2")
         outputs = _convolution(normalization, f"{block}_conv2", filters)(outputs)
         if halves:
             shortcut = _shortcut(normalization, block, filters)(shortcut)
             outputs = layers.AveragePooling2D(2, name=f"{block}_pooling")(outputs)
             shortcut = layers.AveragePooling2D(2, name=f"{block}_shortcut_pooling")(shortcut)
         outputs = layers.Add(name=f"{block}_add")([outputs, shortcut])
-    outputs = activated(outputs, "last")
+    outputs = _activated(normalization, outputs, "last")
     # The sum is the mean times the number of positions: both are layers that every exporter
     # knows.
     outputs = layers.GlobalAveragePooling2D(name="mean")(outputs)
@@ -207,6 +199,11 @@ def sn_resnet_gan(
         sn_resnet_generator(size, channels, latent_size, generator_normalization, width),
         sn_resnet_discriminator(size, channels, normalization, width),
     )
+
+
+def _activated(normalization: Normalization, outputs: Any, name: str) -> Any:
+    outputs = normalization.follow(outputs, f"{name}_normalization", **_BATCH)
+    return layers.ReLU(name=f"{name}_activation")(outputs)
 
 
 def _convolution(normalization: Normalization, name: str, filters: int) -> keras.layers.Layer:
