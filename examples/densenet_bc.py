@@ -16,7 +16,7 @@ import keras
 
 from tfspecnorm.models import densenet_bc
 
-SMOKE_DEPTH = 10
+DEPTH, SMOKE_DEPTH = 22, 10
 
 
 def main() -> None:
@@ -30,12 +30,11 @@ def main() -> None:
         # With 1 mean-spectral normalization learns too, but in twice as many epochs.
         scale=2.0,
         extra=(
-            ("--depth", {"type": common.positive_integer, "default": 22, "help": "6n + 4 layers"}),
+            ("--depth", {"type": common.positive_integer, "help": f"6n + 4 (default: {DEPTH})"}),
             ("--growth", {"type": common.positive_integer, "default": 12, "help": "filters"}),
         ),
     )
-    if options.smoke:
-        options.depth = SMOKE_DEPTH
+    options.depth = options.depth or (SMOKE_DEPTH if options.smoke else DEPTH)
     common.train_classifier("densenet_bc", options, build)
 
 

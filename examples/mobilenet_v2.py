@@ -35,10 +35,9 @@ def main() -> None:
         # Divided by their true norms, the three layers of a block hand on about a thirtieth of the
         # size of their inputs; three times that for each of them makes up for it.
         scale=3.0,
-        extra=(("--blocks", {"choices": tuple(BLOCKS), "default": "small", "help": "the layout"}),),
+        extra=(("--blocks", {"choices": tuple(BLOCKS), "help": "the layout (default: small)"}),),
     )
-    if options.smoke:
-        options.blocks = "smoke"
+    options.blocks = options.blocks or ("smoke" if options.smoke else "small")
     common.train_classifier("mobilenet_v2", options, build)
 
 

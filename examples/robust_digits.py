@@ -16,7 +16,6 @@ from pathlib import Path
 import common
 import keras
 import numpy as np
-import tensorflow as tf
 from common.backend import require_tensorflow
 from common.command import command_line
 from common.offline import DIGITS_TEST_IMAGES
@@ -25,6 +24,11 @@ from common.output import OutputFolder
 from common.run import versions
 
 import tfspecnorm
+
+try:
+    import tensorflow as tf
+except ModuleNotFoundError as error:
+    sys.exit(common.missing_package(error))
 
 RADII = (0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 100, 64, 3e-3

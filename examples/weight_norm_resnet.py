@@ -20,7 +20,8 @@ import keras
 from tfspecnorm.models import robust_start, wide_resnet
 from tfspecnorm.schedules import QuadraticWarmUp
 
-SMOKE_DEPTH = 10
+DEPTH, SMOKE_DEPTH = 16, 10
+WARM_UP = 1
 
 
 def main() -> None:
@@ -34,13 +35,17 @@ def main() -> None:
         learning_rate=0.05,
         normalization="weight",
         extra=(
-            ("--depth", integer | {"default": 16, "help": "6n + 4 layers (default: %(default)s)"}),
+            ("--depth", integer | {"help": f"6n + 4 layers (default: {DEPTH})"}),
             ("--widening", integer | {"default": 1, "help": "times 16, 32 and 64 filters"}),
-            ("--warm-up", integer | {"default": 1, "help": "epochs (default: %(default)s)"}),
+            (
+                "--warm-up",
+                {"type": common.integer_of_at_least(0), "help": f"epochs (default: {WARM_UP})"},
+            ),
         ),
     )
-    if options.smoke:
-        options.depth = SMOKE_DEPTH
+    options.depth = options.depth or (SMOKE_DEPTH if options.smoke else DEPTH)
+    if options.warm_up is None:
+        options.warm_up = min(WARM_UP, options.epochs - 1)
     if options.warm_up >= options.epochs:
         raise common.UsageError(
             "argument --warm-up: must be less than the number of epochs, "
@@ -67,7 +72,9 @@ def optimizer(options: argparse.Namespace, steps: int) -> keras.optimizers.Optim
     """Gradient descent with momentum, warmed up, then along a cosine."""
     warm_up = options.warm_up * steps // options.epochs
     rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, steps - warm_up)
-    return keras.optimizers.SGD(QuadraticWarmUp(rate, warm_up), momentum=0.9)
+    if warm_up:
+        rate = QuadraticWarmUp(rate, warm_up)
+    return keras.optimizers.SGD(rate, momentum=0.9)
 
 
 if __name__ == "__main__":

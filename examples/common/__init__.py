@@ -12,6 +12,7 @@ from common.command import (
     missing_package,
     run_script,
     stopping_on_interrupt,
+    wrong_use,
 )
 
 try:
@@ -25,6 +26,7 @@ try:
         from common.norms import raw_norms
         from common.options import (
             chosen_normalization,
+            integer_of_at_least,
             parse_options,
             positive_integer,
             positive_number,
@@ -34,6 +36,8 @@ try:
         from common.tensorboard import tensorboard
 except ModuleNotFoundError as error:
     sys.exit(missing_package(error))
+except UsageError as error:
+    sys.exit(wrong_use(error))
 
 __all__ = [
     "DATASETS",
@@ -50,8 +54,10 @@ __all__ = [
     "chosen_normalization",
     "cosine_adam",
     "deliver",
+    "integer_of_at_least",
     "load_generative_images",
     "load_images",
+    "missing_package",
     "parse_options",
     "positive_integer",
     "positive_number",

@@ -7,6 +7,8 @@ from common.quiet import native_log_hidden
 
 NAME = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+if NAME not in ("tensorflow", "jax", "torch"):
+    raise UsageError(f"KERAS_BACKEND must be tensorflow, jax or torch. Received: {NAME}")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if NAME == "tensorflow":
     with native_log_hidden():

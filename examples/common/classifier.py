@@ -57,8 +57,9 @@ def train_classifier(
         )
         steps = steps_per_epoch(images, options.batch_size)
         keras.utils.set_random_seed(options.seed)
-        with run.strategy.scope(), wrong_arguments_reported():
-            model = build(options, images)
+        with run.strategy.scope():
+            with wrong_arguments_reported():
+                model = build(options, images)
             model.compile(
                 optimizer=optimizer(options, options.epochs * steps),
                 loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -87,6 +87,11 @@ def describe(error: Exception) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
+def wrong_use(error: Exception) -> int:
+    """Says what is wrong with a command and returns the exit code for it."""
+    return _fail(error, WRONG_USE)
+
+
 def _fail(error: Exception, exit_code: int) -> int:
     print(f"{Path(sys.argv[0]).name}: error: {describe(error)}", file=sys.stderr)
     return exit_code

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import json
-import math
 from typing import Any
 
 import keras
@@ -11,12 +10,18 @@ import numpy as np
 
 import tfspecnorm
 from common import backend
-from common.command import UsageError, command_line
+from common.command import CheckError, UsageError, command_line
 from common.datasets import Images, load_images
 from common.delivery import check_agreement
 from common.download import SOURCES
 from common.litert import export_litert, run_litert
-from common.options import positive_integer, positive_number
+from common.options import (
+    fraction,
+    integer_of_at_least,
+    non_negative_number,
+    positive_integer,
+    positive_number,
+)
 from common.plots import Panel, plot_curves
 from common.report import REPORT, print_table
 from common.run import Run, versions
@@ -26,7 +31,9 @@ from tfspecnorm.metrics import extractors
 
 EXTRACTORS = ("auto", "inception_v3", "classifier")
 GRID = "samples.png"
-_SMOKE_SAMPLES, _PROVEN_SAMPLES = 64, 32
+_SAMPLES, _SMOKE_SAMPLES, _PROVEN_SAMPLES = 2000, 64, 32
+# Two for each of the ten splits of the Inception score.
+_LEAST_SAMPLES = 20
 # More of them change a distance little, and take memory.
 _REAL_IMAGES = 10_000
 _CLASSIFIER_STEPS, _CLASSIFIER_BATCH = 500, 128
@@ -48,18 +55,24 @@ GAN_OPTIONS = (
         "--discriminator-learning-rate",
         {"type": positive_number, "help": "default: that of the generator"},
     ),
-    ("--r1", {"type": float, "default": 0.0, "help": "weight of the R1 penalty (default: 0)"}),
+    (
+        "--r1",
+        {"type": non_negative_number, "default": 0.0, "help": "weight of the R1 penalty"},
+    ),
     (
         "--gradient-penalty",
-        {"type": float, "default": 0.0, "help": "weight of the gradient penalty (default: 0)"},
+        {"type": non_negative_number, "default": 0.0, "help": "weight of the gradient penalty"},
     ),
     (
         "--average-momentum",
-        {"type": float, "default": 0.99, "help": "of the averaged generator (default: 0.99)"},
+        {"type": fraction, "default": 0.99, "help": "of the averaged generator (default: 0.99)"},
     ),
     (
         "--samples",
-        {"type": positive_integer, "default": 2000, "help": "images to measure (default: 2000)"},
+        {
+            "type": integer_of_at_least(_LEAST_SAMPLES),
+            "help": f"images to measure (default: {_SAMPLES}, {_SMOKE_SAMPLES} with --smoke)",
+        },
     ),
     (
         "--extractor",
@@ -117,9 +130,11 @@ class Samples:
 
     def __init__(self, run: Run, options: argparse.Namespace, images: Images, gan: GAN) -> None:
         self.run, self.gan, self.latent_size = run, gan, gan.latent_size
-        samples = _SMOKE_SAMPLES if options.smoke else options.samples
+        samples = options.samples or (_SMOKE_SAMPLES if options.smoke else _SAMPLES)
         real = images.symmetric(images.train_images[:_REAL_IMAGES])
         extractor = _extractor(run, options, images)
+        # Scores of another extractor do not continue a history.
+        run.settings["extractor"] = extractor.name
         self.metrics = callbacks.SampleMetrics(
             [metrics.FrechetDistance(extractor), metrics.InceptionScore(extractor, seed=0)],
             real,
@@ -147,9 +162,12 @@ class Samples:
             history: Dict from a column's name to its values, one for each epoch.
 
         Raises:
-            CheckError: If a pixel of the folded generator or of its LiteRT file differs from the
-                trained one's by more than 1e-4.
+            CheckError: If samples are not finite, or a pixel of the folded generator or of its
+                LiteRT file differs from the trained one's by more than 1e-4.
         """
+        scores = self.metrics.measure()
+        if not scores:
+            raise CheckError("the generated images are not finite; try a smaller --learning-rate")
         folder, gan = self.run.folder, self.gan
         generator = gan.averaged_generator or gan.generator
         folded = tfspecnorm.fold(generator)
@@ -170,7 +188,7 @@ class Samples:
                 export_litert(folded, path)
                 found, _ = run_litert(path, latents)
                 check_agreement("the LiteRT file", found, expected)
-        self._report(self.metrics.measure(), history)
+        self._report(scores, history)
 
     def _panels(self) -> list[Panel]:
         distances = {name: name for name in self.untrained if name.startswith("frechet")}
@@ -190,11 +208,11 @@ class Samples:
             "training_seconds": sum(history["seconds"]),
         }
         with self.run.folder.writing(REPORT) as path:
-            path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         rows = {}
         for name, score in self.untrained.items():
             rows[f"{score.metric}, untrained"] = f"{float(score):.4g}"
-            rows[f"{score.metric}, trained"] = f"{float(scores.get(name, math.nan)):.4g}"
+            rows[f"{score.metric}, trained"] = f"{float(scores[name]):.4g}"
             rows[f"{score.metric}, extractor"] = score.extractor
             counts = f"{score.real_samples} real, {score.generated_samples} generated"
             rows[f"{score.metric}, samples"] = counts
@@ -206,7 +224,14 @@ def _extractor(run: Run, options: argparse.Namespace, images: Images) -> extract
     choice = options.extractor
     if choice == "auto" and images.name not in SOURCES:
         choice = "classifier"
+    if choice == "classifier" and not images.classes:
+        raise UsageError(
+            "argument --extractor: a classifier needs a data set with labels. "
+            f"Received: --dataset {images.name}"
+        )
     if choice == "inception_v3" or not images.classes:
+        if options.classifier:
+            raise UsageError("argument --classifier: is not used by --extractor inception_v3")
         return extractors.inception_v3()
     pixels = images.symmetric(images.train_images)
     path = options.classifier or run.folder / "classifier.keras"

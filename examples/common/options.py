@@ -2,7 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +12,7 @@ from tfspecnorm.models import normalizations
 
 OUTPUTS = Path(__file__).resolve().parents[2] / "savedmodels" / "demo"
 SMOKE_EPOCHS = 3
+DEVICES = 2
 
 
 class Parser(argparse.ArgumentParser):
@@ -116,7 +117,7 @@ def parse_options(
         help="mirrored: a replica on each device; multiworker: one in each process that "
         "TF_CONFIG names (default: %(default)s)",
     )
-    add("--devices", type=positive_integer, default=2, help="of mirrored (default: %(default)s)")
+    add("--devices", type=positive_integer, help=f"of mirrored (default: {DEVICES})")
     add("--tensorboard", action="store_true", help="write event files for TensorBoard as well")
     add(
         "--output",
@@ -132,6 +133,12 @@ def parse_options(
     if options.output is None:
         smoke = "-smoke" if options.smoke else ""
         options.output = OUTPUTS / f"{network}-{options.dataset}-{options.normalization}{smoke}"
+    if options.devices is not None and options.strategy != "mirrored":
+        raise UsageError(
+            "argument --devices: applies to --strategy mirrored only. "
+            f"Received: --strategy {options.strategy}"
+        )
+    options.devices = options.devices or DEVICES
     if options.normalization not in normalizations.TAKE_SCALE:
         if options.scale != scale:
             raise UsageError(
@@ -150,6 +157,24 @@ def chosen_normalization(options: argparse.Namespace) -> normalizations.Normaliz
 def positive_integer(text: str) -> int:
     """An integer above zero."""
     return _checked(text, int, lambda value: value > 0, "a positive integer")
+
+
+def integer_of_at_least(least: int) -> Callable[[str], int]:
+    """A type of options: an integer that is not smaller."""
+    wanted = f"an integer of at least {least}"
+    return lambda text: _checked(text, int, lambda value: value >= least, wanted)
+
+
+def non_negative_number(text: str) -> float:
+    """A finite number that is not below zero."""
+    return _checked(
+        text, float, lambda value: 0 <= value < math.inf, "a finite number that is not negative"
+    )
+
+
+def fraction(text: str) -> float:
+    """A number in [0, 1)."""
+    return _checked(text, float, lambda value: 0 <= value < 1, "a number in [0, 1)")
 
 
 def positive_number(text: str) -> float:

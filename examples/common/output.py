@@ -11,8 +11,6 @@ from pathlib import Path
 from common.command import UsageError, cleanups, describe
 
 PARTIAL = ".partial-"
-# What a run may have written, for a new start.
-RESULTS = ("training*.npz", "history.csv", "*.png", "*.keras", "*.tflite", "*.json")
 EVENTS = "tensorboard"
 
 
@@ -61,13 +59,12 @@ class OutputFolder:
         for leftover in self.path.glob(f"{PARTIAL}*"):
             leftover.unlink(missing_ok=True)
 
-    def forget(self) -> None:
-        """Removes what runs have written, and nothing else."""
+    def remove(self, *names: str) -> None:
+        """Removes files of this folder, if they are there, and the event files."""
         if self._read_only:
             return
-        for pattern in RESULTS:
-            for path in self.path.glob(pattern):
-                path.unlink(missing_ok=True)
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / EVENTS, ignore_errors=True)
 
     def release(self) -> None:

@@ -45,6 +45,7 @@ class TrainingState(keras.callbacks.Callback):
         self, run: Run, measure: Callable[[keras.Model], dict[str, float]] = lambda model: {}
     ) -> None:
         super().__init__()
+        self.run = run
         self.folder = run.folder
         self.settings = run.settings
         self.measure = measure
@@ -59,7 +60,7 @@ class TrainingState(keras.callbacks.Callback):
         return max((len(column) for column in self.history.values()), default=0)
 
     def restore(self, model: keras.Model) -> int:
-        """Gives a compiled model the stored state, if there is one.
+        """Gives a compiled model the stored state, if there is one and `--restart` is not given.
 
         Args:
             model: The built and compiled model.
@@ -70,6 +71,9 @@ class TrainingState(keras.callbacks.Callback):
         Raises:
             UsageError: If the stored state is unreadable, or belongs to another training.
         """
+        if self.run.restart:
+            self.run.forget()
+            return 0
         stored = self._stored()
         if stored is None:
             return 0
@@ -126,6 +130,11 @@ class TrainingState(keras.callbacks.Callback):
                     "try a smaller --learning-rate, with --restart"
                 )
         self._row |= self.measure(self.model)
+        if self.history and set(self.history) != set(self._row):
+            raise UsageError(
+                f"epoch {epoch + 1} has other columns than those before: "
+                f"{sorted(set(self.history) ^ set(self._row))}; --restart forgets them"
+            )
         for name, value in self._row.items():
             self.history.setdefault(name, []).append(value)
         self._write_state()

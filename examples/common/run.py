@@ -19,6 +19,12 @@ _OTHER_OPTIONS = {
     *("data_dir", "output", "restart", "strategy", "devices", "tensorboard"),
     *("samples", "extractor", "classifier"),
 }
+# What a run may have written, but for the classifier that others may be measured by.
+_FILES = (
+    *("training.npz", "training.previous.npz", "history.csv", "curves.png", "report.json"),
+    *("trained.keras", "folded.keras", "{network}.tflite"),
+    *("samples.png", "gan.keras", "generator.keras", "discriminator.keras", "generator.tflite"),
+)
 _PACKAGES = ("numpy", "tensorflow", "tensorflow-cpu", "jax", "torch", "ai-edge-litert")
 
 
@@ -35,6 +41,7 @@ class Run:
         folder: The `OutputFolder`.
         settings: Dict of the options that decide what training computes.
         strategy: The `Strategy`.
+        restart: Whether a training that the folder holds is to be forgotten.
 
     Raises:
         UsageError: If the output folder or the strategy cannot be used.
@@ -43,20 +50,23 @@ class Run:
     def __init__(self, network: str, options: argparse.Namespace) -> None:
         self.network = network
         self.tensorboard = options.tensorboard
-        self.settings: dict[str, Any] = {"network": network}
+        self.settings: dict[str, Any] = {"network": network, "backend": backend.NAME}
         self.settings |= {
             name: value for name, value in vars(options).items() if name not in _OTHER_OPTIONS
         }
         self.strategy = Strategy(options.strategy, options.devices, options.batch_size)
         self.folder = OutputFolder(options.output, read_only=not self.strategy.is_chief)
-        if options.restart:
-            self.folder.forget()
+        self.restart = options.restart
 
     def __enter__(self) -> "Run":
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.folder.release()
+
+    def forget(self) -> None:
+        """Removes what a run of this network has written, and nothing else."""
+        self.folder.remove(*(name.format(network=self.network) for name in _FILES))
 
     @property
     def verbose(self) -> int:

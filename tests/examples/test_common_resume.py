@@ -51,7 +51,7 @@ def fit(run, last_epoch=4, measure=lambda model: {"size": 1.0}):
 
 def test_resumed_training_is_the_uninterrupted_one(new_run):
     expected_model, expected, _ = fit(new_run())
-    new_run(restart=True)
+    new_run(restart=True).forget()
     assert fit(new_run(), 1)[2] == 0
     assert fit(new_run(), 3)[2] == 1
     model, state, first = fit(new_run())
@@ -180,11 +180,21 @@ def test_another_network_is_refused(new_run):
 
 def test_restart_forgets(new_run, tmp_path):
     fit(new_run(), 1)
-    for name in ("net.tflite", "report.json", "training.previous.npz", "notes.txt"):
+    kept = {"notes.txt", "photo.png", "package.json"}
+    for name in ("net.tflite", "report.json", "training.previous.npz", *kept):
         (tmp_path / name).touch()
     run = new_run(restart=True, seed=1)
     assert common.TrainingState(run).restore(new_model()) == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_other_columns_are_refused_before_anything_is_written(new_run, tmp_path):
+    fit(new_run(), 2)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(common.UsageError) as caught:
+        fit(new_run(), measure=lambda model: {"width": 1.0})
+    assert "epoch 3 has other columns than those before: ['size', 'width']" in str(caught.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def damaged(content):

@@ -1,14 +1,20 @@
 """Every example with every normalization, from the command line to its files."""
 
+import argparse
 import csv
 import importlib
 import json
+import os
+import subprocess
+import sys
 import time
 
+import common
 import keras
 import numpy as np
 import pytest
 
+from tests.examples.conftest import OPTIONS, ROOT
 from tfspecnorm.models import normalizations
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -121,7 +127,10 @@ def test_files_larger_than_allowed_are_one_line(run, tmp_path):
         ("vgg7", ["--image-size", "16"], "at least 32 each"),
         ("dcgan", ["--image-size", "20"], "Argument `size` must be"),
         ("dcgan", ["--dataset", "patches", "--image-size", "128"], "must be at most 80"),
-        ("dcgan", ["--average-momentum", "2"], "Argument `average_momentum`"),
+        ("dcgan", ["--average-momentum", "1"], "--average-momentum: must be a number in [0, 1)"),
+        ("dcgan", ["--r1", "-1"], "argument --r1: must be a finite number that is not negative"),
+        ("dcgan", ["--samples", "19"], "argument --samples: must be an integer of at least 20"),
+        ("small_cnn", ["--devices", "3"], "argument --devices: applies to --strategy mirrored"),
         ("weight_norm_resnet", ["--depth", "17", "--warm-up", "1"], "Argument `depth`"),
         ("weight_norm_resnet", ["--warm-up", "30"], "argument --warm-up: must be less"),
         ("small_cnn", ["--strategy", "multiworker"], "environment variable TF_CONFIG"),
@@ -173,3 +182,39 @@ def test_killed_gan_goes_on_with_the_same_numbers(run, start, tmp_path):
     for column in ("generator_loss", "discriminator_loss", "real_logits"):
         values, wanted = ([float(row[column]) for row in table] for table in (resumed, whole))
         assert np.allclose(values, wanted, rtol=1e-2, atol=1e-3), column
+
+
+def test_what_a_network_without_labels_is_measured_by(new_run):
+    from common import generative
+
+    run = new_run(extractor="classifier", classifier=None)
+    images = argparse.Namespace(name="stl10", classes=0)
+    with pytest.raises(common.UsageError) as caught:
+        generative._extractor(run, argparse.Namespace(**OPTIONS, extractor="classifier"), images)
+    assert "a classifier needs a data set with labels" in str(caught.value)
+    options = argparse.Namespace(**OPTIONS, extractor="inception_v3", classifier="one.keras")
+    with pytest.raises(common.UsageError) as caught:
+        generative._extractor(run, options, images)
+    assert "argument --classifier: is not used" in str(caught.value)
+
+
+def test_unknown_backend_is_one_line(tmp_path):
+    result = subprocess.run(
+        [sys.executable, ROOT / "examples" / "small_cnn.py", "--output", tmp_path],
+        env=os.environ | {"KERAS_BACKEND": "theano"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2
+    assert result.stderr == (
+        "small_cnn.py: error: KERAS_BACKEND must be tensorflow, jax or torch. Received: theano\n"
+    )
+
+
+def test_restart_is_for_a_command_that_is_right(run, tmp_path):
+    script = importlib.import_module("vgg7")
+    for name in ("training.npz", "photo.png"):
+        (tmp_path / name).write_bytes(b"mine")
+    arguments = ["--smoke", "--restart", "--image-size", 8, "--output", tmp_path]
+    assert run(script, *arguments)[0] == 2
+    assert names(tmp_path) == ["photo.png", "training.npz"]

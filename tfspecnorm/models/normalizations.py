@@ -55,8 +55,8 @@ class Normalization:
         name: Name for messages and titles.
         wrapper: Callable from a layer to the layer that takes its place. `None` leaves the
             layers as they are.
-        linear: The same for a layer that no activation follows, such as a head: a mean taken
-            from its outputs would do nothing there. Defaults to `wrapper`.
+        linear: The same for a layer from whose outputs no mean is to be taken, such as a head,
+            and the first layers of `sn_dcgan_discriminator`. Defaults to `wrapper`.
         unscaled: The same as `linear` for a layer whose outputs go straight into another
             normalized layer, which has the scale of both. Defaults to `linear`.
         batch: Whether `BatchNormalization` follows the layers.
@@ -83,7 +83,7 @@ class Normalization:
         return _wrapped(layer, self.wrapper)
 
     def wrap_linear(self, layer: keras.layers.Layer) -> keras.layers.Layer:
-        """The same for a layer that no activation follows."""
+        """The same for a layer from whose outputs no mean is to be taken."""
         return _wrapped(layer, self.linear or self.wrapper)
 
     def wrap_unscaled(self, layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -169,7 +169,7 @@ def get(identifier: Any, scale: float | None = None) -> Normalization:
             return Normalization(identifier, WeightNorm, negative_slope=0.0)
         if identifier in _WRAPPERS:
             return Normalization(identifier, _WRAPPERS[identifier])
-    elif callable(identifier):
+    elif callable(identifier) and not isinstance(identifier, keras.layers.Layer):
         return Normalization("custom", identifier)
     raise ValueError(
         f"Argument `normalization` must be one of {_listed(NAMES)}, a callable that wraps a "
@@ -178,7 +178,15 @@ def get(identifier: Any, scale: float | None = None) -> Normalization:
 
 
 def _wrapped(layer: keras.layers.Layer, wrapper: Wrapper | None) -> keras.layers.Layer:
-    return layer if wrapper is None else wrapper(layer)
+    if wrapper is None:
+        return layer
+    wrapped = wrapper(layer)
+    if not isinstance(wrapped, keras.layers.Layer):
+        raise ValueError(
+            "Argument `normalization` must return a layer for a layer. "
+            f"Received: normalization={wrapper!r}, which returned {wrapped!r}"
+        )
+    return wrapped
 
 
 def _listed(names: Any) -> str:
