@@ -102,6 +102,7 @@ test-lowest: .venv-lowest/installed-test
 test-all: test test-backends test-lowest
 	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m slow
 	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m crossed tests/layers
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m slow $(BACKEND_EXAMPLES)
 	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m crossed tests/layers
 
 .venv-docs/installed-docs: setup.cfg pyproject.toml $(tested)

@@ -91,7 +91,7 @@ def test_a_picture_after_epochs_from_the_same_latent_vectors(tmp_path):
     )
     fit(small_model(), grid, epochs=5)
     assert sorted(part.name for part in tmp_path.iterdir()) == ["002.png", "004.png"]
-    assert noise.calls == [(8, 7)] * 2
+    assert noise.calls == [(2, 7)] + [(8, 7)] * 2
     expected = image_grid(images_of(8, 3, 5, 3, seed=7), 4)
     assert np.array_equal(read_png(tmp_path / "004.png"), expected)
 
@@ -153,8 +153,25 @@ def test_model_that_generates_nothing(tmp_path):
 
 def test_wrong_number_of_images(tmp_path):
     grid = ImageGrid(tmp_path / "grid.png", generate=lambda count, seed: np.zeros((3, 4, 4, 1)))
-    with pytest.raises(ValueError, match=r"must return 64 images.*shape \(3, 4, 4, 1\)"):
+    with pytest.raises(ValueError, match=r"must return 2 images.*shape \(3, 4, 4, 1\)"):
         fit(small_model(), grid)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 4, 4, 2)), r"images of 1 or 3 channels. Received.*\(2, 4, 4, 2\)"),
+        (np.zeros((2, 4, 4, 3), "uint8"), "must return 2 images of floats.*of type uint8"),
+        (np.zeros((2, 0, 4, 3)), r"must return 2 images.*shape \(2, 0, 4, 3\)"),
+    ],
+)
+def test_wrong_images_are_found_before_training(tmp_path, images, message):
+    """Long before the fifth epoch, after which there would be a picture."""
+    model = small_model()
+    grid = ImageGrid(tmp_path / "grid.png", every=5, generate=lambda count, seed: images)
+    with pytest.raises(ValueError, match=message):
+        fit(model, grid, epochs=5)
+    assert int(model.optimizer.iterations.numpy()) == 0
 
 
 @pytest.mark.parametrize(

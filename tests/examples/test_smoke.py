@@ -17,37 +17,42 @@ import pytest
 from tests.examples.conftest import OPTIONS, ROOT
 from tfspecnorm.models import normalizations
 
-TENSORFLOW = keras.backend.backend() == "tensorflow"
+BACKEND = keras.backend.backend()
+TENSORFLOW = BACKEND == "tensorflow"
 CLASSIFIERS = ("vgg7", "densenet_bc", "mobilenet_v2", "small_cnn", "weight_norm_resnet")
-# One of each runs always, the others take minutes.
-QUICK = {
+# One of each runs on every backend, all of them, which take minutes, on TensorFlow.
+ONE_OF_EACH = {
+    "vgg7": "spectral",
     "densenet_bc": "mean-spectral",
     "mobilenet_v2": "scaled-spectral",
     "small_cnn": "bidirectional",
     "weight_norm_resnet": "weight",
+    "dcgan": "bidirectional-scaled",
 }
-if not TENSORFLOW:  # There the tests of VGG7 itself run.
-    QUICK["vgg7"] = "spectral"
+# JAX compiles deep networks for longer than it trains them here; VGG7 has tests of its own.
+SLOW = {
+    "tensorflow": ["vgg7"],
+    "jax": ["vgg7", "densenet_bc", "mobilenet_v2", "weight_norm_resnet"],
+    "torch": [],
+}
 
 
-def pairs(names, quick):
-    return [
-        pytest.param(
-            name,
-            normalization,
-            marks=() if quick.get(name) == normalization else pytest.mark.slow,
-            id=f"{name}-{normalization}",
-        )
-        for name in names
-        for normalization in normalizations.NAMES
-    ]
+def pairs(*names):
+    found = []
+    for name in names:
+        for normalization in normalizations.NAMES if TENSORFLOW else [ONE_OF_EACH[name]]:
+            quick = normalization == ONE_OF_EACH[name] and name not in SLOW[BACKEND]
+            marks = () if quick else pytest.mark.slow
+            identifier = f"{name}-{normalization}"
+            found.append(pytest.param(name, normalization, marks=marks, id=identifier))
+    return found
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize(("name", "normalization"), pairs(CLASSIFIERS, QUICK))
+@pytest.mark.parametrize(("name", "normalization"), pairs(*CLASSIFIERS))
 def test_classifier(name, normalization, run, tmp_path):
     script = importlib.import_module(name)
     options = ["--smoke", "--epochs", 2, "--normalization", normalization, "--output", tmp_path]
@@ -75,9 +80,7 @@ def test_classifier(name, normalization, run, tmp_path):
     assert not any(hasattr(layer, "effective_kernels") for layer in plain.layers)
 
 
-@pytest.mark.parametrize(
-    ("name", "normalization"), pairs(("dcgan",), {"dcgan": "bidirectional-scaled"})
-)
+@pytest.mark.parametrize(("name", "normalization"), pairs("dcgan"))
 def test_dcgan(name, normalization, run, tmp_path):
     script = importlib.import_module(name)
     options = ["--smoke", "--epochs", 2, "--width", 0.25, "--normalization", normalization]

@@ -1,4 +1,4 @@
-"""Training on two replicas is training on one, on the same batch."""
+"""Training on two replicas is training on one; images are made and measured on three devices."""
 
 import os
 import subprocess
@@ -43,16 +43,50 @@ np.testing.assert_allclose(found["real_logits"], logits.mean(), rtol=1e-3, atol=
 print("replicas agree on", len(two.variables), "variables")
 """
 
+PARALLEL = """
+import keras
+import numpy as np
+from tests.gan import networks
+from tfspecnorm.metrics.extractors import Extractor
 
-@pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="a strategy of TensorFlow")
-@pytest.mark.skipif(keras.__version__.startswith("3.7."), reason="no random seeds in a strategy")
-def test_mirrored_strategy_over_two_devices():
+keras.distribution.set_distribution(keras.distribution.DataParallel())
+assert keras.distribution.distribution().device_mesh.devices.size == 3
+gan = networks.compiled(networks.linear_pair(), average_momentum=0.5)
+networks.fit(gan, networks.data(12), batch_size=6)
+for count, options in ((1, {}), (5, {"batch_size": 4}), (64, {}), (100, {})):
+    latents = np.random.default_rng(0).standard_normal((count, networks.LATENT))
+    kernel, bias = gan.averaged_generator.get_weights()
+    images = gan.generate(count, seed=0, **options)
+    np.testing.assert_allclose(images, latents @ kernel + bias, rtol=1e-4, atol=1e-5)
+
+pixels = keras.Sequential([keras.Input((1, 1, 2)), keras.layers.Flatten()])
+images = np.random.default_rng(0).uniform(-1, 1, (10, 1, 1, 2)).astype("float32")
+for count in (1, 4, 5, 10):
+    found = Extractor(pixels, "pixels", batch_size=4).features(images[:count])
+    np.testing.assert_array_equal(found, images[:count, 0, 0])
+print("three devices agree")
+"""
+
+
+def output_of(script, **environment):
     result = subprocess.run(
-        [sys.executable, "-c", MIRRORED],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([".", *sys.path])},
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([".", *sys.path]), **environment},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    assert "replicas agree on" in result.stdout
+    return result.stdout
+
+
+@pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="a strategy of TensorFlow")
+@pytest.mark.skipif(keras.__version__.startswith("3.7."), reason="no random seeds in a strategy")
+def test_mirrored_strategy_over_two_devices():
+    assert "replicas agree on" in output_of(MIRRORED)
+
+
+@pytest.mark.skipif(tools.BACKEND != "jax", reason="a distribution of Keras on JAX")
+def test_images_on_three_devices():
+    devices = "--xla_force_host_platform_device_count=3"
+    assert "three devices agree" in output_of(PARALLEL, XLA_FLAGS=devices)

@@ -133,6 +133,25 @@ def test_images_for_a_seed():
         np.testing.assert_array_equal(one, other)
 
 
+def test_images_are_made_in_batches_of_one_size():
+    sizes = set()
+
+    class Watched(layers.Layer):
+        def call(self, inputs):
+            sizes.add(inputs.shape[0])
+            return 1.0 * inputs
+
+    watched = [keras.Input((3,)), layers.Dense(networks.SIZE), Watched()]
+    gan = GAN(keras.Sequential(watched), networks.small_pair()[1], average_momentum=None)
+    sizes.clear()
+    for count in (3, 1, 8, 9, 20):
+        latents = np.random.default_rng(1).standard_normal((count, networks.LATENT))
+        expected = latents @ gan.generator.get_weights()[0]
+        found = gan.generate(count, seed=1, batch_size=8)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert 8 in sizes and sizes <= {None, 8}
+
+
 def test_images_in_the_middle_of_an_epoch():
     made = []
 

@@ -128,3 +128,13 @@ def test_what_the_metric_refuses():
 def test_splits_that_are_no_number_of_parts(splits):
     with pytest.raises(ValueError, match="`splits` must be a positive.*Received: splits="):
         InceptionScore(Given(), splits=splits)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.0, True, "one"])
+def test_seeds_that_are_refused(seed):
+    with pytest.raises(
+        ValueError, match="`seed` must be an integer of at least 0.*Received: seed="
+    ):
+        InceptionScore(Given(), seed=seed)
+    with pytest.raises(ValueError, match="`seed` must be an integer of at least 0"):
+        inception_score(np.full((20, 2), 0.5), seed=seed)
