@@ -32,7 +32,7 @@ def main() -> None:
         datasets=common.DATASETS,
         epochs=20,
         batch_size=32,
-        learning_rate=0.05,
+        learning_rate=0.01,
         normalization="weight",
         extra=(
             ("--depth", integer | {"help": f"6n + 4 layers (default: {DEPTH})"}),
