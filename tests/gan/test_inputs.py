@@ -1,4 +1,4 @@
-"""What `fit` refuses before it trains: kinds of images, weights, networks frozen since `compile`."""
+"""What `fit` refuses before it trains: integers, weights, networks frozen since `compile`."""
 
 import keras
 import numpy as np
@@ -23,6 +23,19 @@ def test_images_of_integers(dtype):
     assert_refused(gan, message, np.ones((8, networks.SIZE), dtype))
 
 
+def test_images_of_integers_in_batches():
+    class Images(keras.utils.PyDataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, place):
+            return (np.ones((4, networks.SIZE), "uint8"),)
+
+    gan = networks.compiled(networks.small_pair())
+    with pytest.raises(ValueError, match="(?s)floating type.*Received: x of type uint8"):
+        gan.fit(Images(), verbose=0)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 def test_images_of_other_floats_are_trained_on(dtype):
     gan = networks.compiled(networks.small_pair())
@@ -30,15 +43,31 @@ def test_images_of_other_floats_are_trained_on(dtype):
     assert all(np.isfinite(logs[name]).all() for name in logs)
 
 
+@pytest.mark.parametrize("labels", [None, np.arange(8) % 2])
 @pytest.mark.parametrize(
     "weights", [{"sample_weight": np.ones(8, "float32")}, {"class_weight": {0: 1.0, 1: 2.0}}]
 )
-def test_weights(weights):
+def test_weights(weights, labels):
+    """Without labels Keras drops weights before a step sees them."""
+    gan, (name,) = networks.compiled(networks.small_pair()), weights
+    message = f"(?s)`{name}` must be `None`.*Received: {name}="
+    assert_refused(gan, message, networks.data(), labels, **weights)
+    if name == "sample_weight":
+        with pytest.raises(ValueError, match=message):
+            gan.evaluate(networks.data(), labels, batch_size=4, verbose=0, **weights)
+
+
+def test_weights_in_the_data():
+    class Weighted(keras.utils.PyDataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, place):
+            return networks.data(4), np.zeros(4), np.ones(4)
+
     gan = networks.compiled(networks.small_pair())
-    message = "(?s)`sample_weight` must be `None`, and so must `class_weight`.*Received: sample_"
-    assert_refused(gan, message, networks.data(), np.arange(8) % 2, **weights)
-    with pytest.raises(ValueError, match="`sample_weight` must be"):
-        gan.evaluate(networks.data(), sample_weight=np.ones(8), batch_size=4, verbose=0)
+    with pytest.raises(ValueError, match="`sample_weight` must be `None`"):
+        gan.fit(Weighted(), verbose=0)
 
 
 @pytest.mark.parametrize("trained", [False, True])

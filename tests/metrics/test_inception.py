@@ -132,9 +132,7 @@ def test_splits_that_are_no_number_of_parts(splits):
 
 @pytest.mark.parametrize("seed", [-1, 1.0, True, "one"])
 def test_seeds_that_are_refused(seed):
-    with pytest.raises(
-        ValueError, match="`seed` must be an integer of at least 0.*Received: seed="
-    ):
+    with pytest.raises(ValueError, match="`seed` must be an integer.*Received: seed="):
         InceptionScore(Given(), seed=seed)
-    with pytest.raises(ValueError, match="`seed` must be an integer of at least 0"):
+    with pytest.raises(ValueError, match="`seed` must be an integer"):
         inception_score(np.full((20, 2), 0.5), seed=seed)

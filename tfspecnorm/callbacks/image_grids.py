@@ -14,6 +14,7 @@ from tfspecnorm.callbacks._samples import (
     check_seed,
     generated,
     generator_of,
+    trial,
 )
 
 
@@ -59,7 +60,8 @@ class ImageGrid(keras.callbacks.Callback):
     """Writes a picture of generated images after epochs, always from the same latent vectors.
 
     Guarantee: every call of the generator has the same count and seed, so that the pictures of two
-    epochs differ by the training alone. A picture is either whole or not there.
+    epochs differ by the training alone. A picture is either whole or not there. At the start of
+    training two images are generated on trial, from the same seed.
 
     Args:
         path: Path of the file, which ends in `.png`. `{epoch}` in it, also `{epoch:03d}`, becomes
@@ -73,7 +75,7 @@ class ImageGrid(keras.callbacks.Callback):
 
     Raises:
         ValueError: If an argument is not as above; at the start of training, if there is no
-            `generate`.
+            `generate` or its images are not as above.
         OSError: If the file cannot be written; before any training for what is known then.
 
     Example:
@@ -117,8 +119,13 @@ class ImageGrid(keras.callbacks.Callback):
         check_writable(self._path_of(1))
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if self.generate is None:
-            generator_of(self.model, "ImageGrid")
+        generate = self.generate or generator_of(self.model, "ImageGrid")
+        shape = trial(generate, self.rows * self.columns, self.seed).shape
+        if shape[-1] not in (1, 3):
+            raise ValueError(
+                "`ImageGrid` needs a function `generate` that returns images of 1 or 3 channels. "
+                f"Received: images of shape {shape}"
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if (epoch + 1) % self.every:

@@ -11,6 +11,7 @@ from tfspecnorm.callbacks._samples import (
     check_seed,
     generated,
     generator_of,
+    trial,
 )
 
 _METHODS = ("update_state", "result", "reset_state")
@@ -20,21 +21,24 @@ class SampleMetrics(keras.callbacks.Callback):
     """Measures the images that a model generates after epochs.
 
     The values are added to the logs of the epoch, where `History` and the callbacks behind this one
-    in the list see them, as `<metric>/<extractor>`, for example `frechet_distance/inception_v3`. An
-    epoch without a measurement has `nan` there, so that every table has the column from its first
-    row on.
+    in the list see them, as `<metric>/<extractor>`, for example `frechet_distance/inception_v3`.
+    They are `nan`, so that every table has the column from its first row on, after an epoch without
+    a measurement and after one whose samples are not all finite.
 
     Guarantee: the real images are looked at once, at the start of training. Every measurement is
-    made of the same latent vectors, so that two epochs differ by the training alone. Samples that
-    are not finite give `nan`.
+    made of the same latent vectors, so that two epochs differ by the training alone. What cannot be
+    measured is found before the first epoch: at the start of training two images are generated, and
+    each metric is given them on trial and then reset.
 
     Args:
         metrics: List of `tfspecnorm.metrics.FrechetDistance` and `tfspecnorm.metrics
             .InceptionScore`, or objects with their methods and attributes. They belong to this
             callback while it trains.
         real_images: Float array `(count, height, width, channels)` in [-1, 1]. All of them count.
+            At least 2 for a Fréchet distance.
         samples: Positive integer, number of images to generate. Values for other numbers are not
-            comparable. Defaults to 1000.
+            comparable. At least 2, for an Inception score 2 for each of its splits. Defaults to
+            1000.
         every: Positive integer, number of epochs between two measurements. Defaults to 1.
         batch_size: Positive integer, number of images that are generated at once; each batch has a
             seed of its own. Defaults to 100.
@@ -46,8 +50,8 @@ class SampleMetrics(keras.callbacks.Callback):
 
     Raises:
         ValueError: If an argument is not as above; at the start of training, if the model has no
-            method `generate(count, seed=None)` that returns images `(count, height, width,
-            channels)` in [-1, 1].
+            method `generate(count, seed=None)` that returns float images `(count, height, width,
+            channels)` in [-1, 1], or a metric cannot take them.
 
     Example:
 
@@ -95,18 +99,27 @@ class SampleMetrics(keras.callbacks.Callback):
         self.every = check_positive_integer("every", every)
         self.batch_size = check_positive_integer("batch_size", batch_size)
         self.seed = check_seed(seed)
+        for metric in self.metrics:
+            self._check_counts(metric)
         self.scores: dict[str, Any] = {}
         self._real_counted = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        generator_of(self.model, "SampleMetrics")
-        if self._real_counted:
-            return
-        for metric in self.metrics:
-            metric.reset_state()
-            if metric.needs_real:
-                metric.update_state(real=self.real_images)
-        self._real_counted = True
+        generate = generator_of(self.model, "SampleMetrics")
+        images = trial(generate, self.samples, self.seed)
+        if not self._real_counted:
+            for metric in self.metrics:
+                metric.reset_state()
+                if metric.needs_real:
+                    metric.update_state(real=self.real_images)
+            self._real_counted = True
+        if np.all(np.isfinite(images)):
+            # As many as in a measurement, for which an extractor's network is then compiled.
+            count = min(self.samples, self.batch_size)
+            images = np.resize(images, (count, *images.shape[1:]))
+            for metric in self.metrics:
+                metric.update_state(generated=images)
+                metric.reset_state(keep_real=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         values = dict.fromkeys(self._columns, float("nan"))
@@ -137,3 +150,17 @@ class SampleMetrics(keras.callbacks.Callback):
         results = [metric.result() for metric in self.metrics]
         self.scores = dict(zip(self._columns, results, strict=True))
         return self.scores
+
+    def _check_counts(self, metric: Any) -> None:
+        least = getattr(metric, "least_samples", 1)
+        if self.samples < least:
+            raise ValueError(
+                f"Argument `samples` must be at least {least} for the metric '{metric.name}'. "
+                f"Received: samples={self.samples}"
+            )
+        shape = np.shape(self.real_images)
+        if metric.needs_real and (not shape or shape[0] < least):
+            raise ValueError(
+                f"Argument `real_images` must be at least {least} images for the metric "
+                f"'{metric.name}'. Received: real_images of shape {shape}"
+            )

@@ -42,13 +42,40 @@ def check_networks(generator: Any, discriminator: Any, latent_size: Any) -> int:
 
 
 def check_images(images: Any, shape: tuple[Any, ...]) -> None:
-    """A `ValueError` if a batch is not one tensor of images of a shape."""
+    """A `ValueError` if a batch is not one tensor of floats, images of a shape."""
     found = getattr(images, "shape", None)
     if found is None or not fits(tuple(found)[1:], shape):
         wanted = ", ".join(str(size) for size in ("batch", *shape))
         raise ValueError(
             f"Argument `x` must be images of the shape ({wanted}), as the discriminator takes "
             f"them. Received: x of shape {None if found is None else tuple(found)!r}"
+        )
+    dtype = keras.backend.standardize_dtype(images.dtype)
+    if not keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            "Argument `x` must be images of a floating type, in the range of the generator's, such "
+            f"as [-1, 1]. Received: x of type {dtype}"
+        )
+
+
+def check_no_weights(**weights: Any) -> None:
+    """A `ValueError` that names the first argument that is not `None`."""
+    for name, value in weights.items():
+        if value is not None:
+            raise ValueError(
+                f"Argument `{name}` must be `None`: to a GAN all images count alike. "
+                f"Received: {name}={value!r}"
+            )
+
+
+def check_trainable(name: str, network: Any, compiled: frozenset[int]) -> None:
+    """A `ValueError` if a network's trainable variables are not those at `compile`, by `id`."""
+    found = {id(variable) for variable in network.trainable_variables}
+    if found != compiled:
+        raise ValueError(
+            f"The trainable variables of the {name} must be those at `compile`; after a change of "
+            "`trainable` call `compile` again, with new optimizers. Received: "
+            f"{name} with {len(found)} trainable variables, {len(compiled)} at `compile`"
         )
 
 

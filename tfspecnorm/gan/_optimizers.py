@@ -15,7 +15,12 @@ class OptimizerPair(keras.optimizers.Optimizer):
         generator_optimizer: Keras optimizer, built.
         discriminator_optimizer: Keras optimizer, built.
         generator_variables: The variables that the first one trains.
+        discriminator_variables: The variables that the second one trains.
         name: Name of the pair.
+
+    Attributes:
+        of_generator: The `id` of each variable that the first one trains.
+        of_discriminator: The `id` of each variable that the second one trains.
     """
 
     def __init__(
@@ -23,12 +28,14 @@ class OptimizerPair(keras.optimizers.Optimizer):
         generator_optimizer: keras.optimizers.Optimizer,
         discriminator_optimizer: keras.optimizers.Optimizer,
         generator_variables: list[keras.Variable],
+        discriminator_variables: list[keras.Variable],
         name: str = "optimizer_pair",
     ) -> None:
         super().__init__(learning_rate=0.0, name=name)
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
-        self._of_generator = frozenset(id(variable) for variable in generator_variables)
+        self.of_generator = frozenset(id(variable) for variable in generator_variables)
+        self.of_discriminator = frozenset(id(variable) for variable in discriminator_variables)
         self.built = True
 
     @property
@@ -61,8 +68,8 @@ class OptimizerPair(keras.optimizers.Optimizer):
         raise TypeError("The two optimizers of a GAN are applied one by one.")
 
     def finalize_variable_values(self, var_list: Any) -> None:
-        own = [variable for variable in var_list if id(variable) in self._of_generator]
-        others = [variable for variable in var_list if id(variable) not in self._of_generator]
+        own = [variable for variable in var_list if id(variable) in self.of_generator]
+        others = [variable for variable in var_list if id(variable) not in self.of_generator]
         self.generator_optimizer.finalize_variable_values(own)
         self.discriminator_optimizer.finalize_variable_values(others)
 

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfspecnorm.gan import _checks, _differentiation, _penalties
+from tfspecnorm.gan._optimizers import OptimizerPair
 
 # Note [Whose state moves]
 # Each update runs both networks in training mode, so that both compute what they compute in their
@@ -22,6 +23,29 @@ _EVALUATION_SEED = 0
 
 class Updates(keras.Model):
     """Base of `GAN`: the steps of `fit` and `evaluate`, for networks that a subclass sets."""
+
+    def fit(self, x: Any = None, *arguments: Any, **options: Any) -> Any:
+        """As in Keras, which without labels would drop weights unseen."""
+        names = ("sample_weight", "class_weight")
+        _checks.check_no_weights(**{name: options.get(name) for name in names})
+        if hasattr(x, "shape"):
+            # On JAX an error in a step loses the values of the variables.
+            _checks.check_images(x, self.discriminator.input_shape[1:])
+        return super().fit(x, *arguments, **options)
+
+    def evaluate(self, *arguments: Any, **options: Any) -> Any:
+        """As in Keras, which without labels would drop weights unseen."""
+        _checks.check_no_weights(sample_weight=options.get("sample_weight"))
+        return super().evaluate(*arguments, **options)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """As in Keras, which calls it whenever training begins."""
+        # Not in a step: a traced one goes on with the variables that it was traced with.
+        pair = getattr(self, "optimizer", None)
+        if isinstance(pair, OptimizerPair):
+            _checks.check_trainable("generator", self.generator, pair.of_generator)
+            _checks.check_trainable("discriminator", self.discriminator, pair.of_discriminator)
+        return super().make_train_function(force=force)
 
     def train_step(self, *arguments: Any) -> Any:
         """One step of `fit`: on JAX from a state to a state, elsewhere on the variables."""
@@ -180,7 +204,8 @@ class Updates(keras.Model):
         return drawn if replicas == 1 else drawn[place * count : (place + 1) * count]
 
     def _images(self, data: Any) -> Any:
-        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        _checks.check_no_weights(sample_weight=sample_weight)
         _checks.check_images(images, self.discriminator.input_shape[1:])
         return ops.cast(images, keras.config.floatx())
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from tfspecnorm.gan import _checks, losses
 from tfspecnorm.gan._optimizers import OptimizerPair
-from tfspecnorm.gan._updates import Updates
+from tfspecnorm.gan._saving import Saving
 
 _METRICS = ("generator_loss", "discriminator_loss", "real_logits", "fake_logits", "penalty")
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
-class GAN(Updates):
+class GAN(Saving):
     """A generator and a discriminator that train each other, under `fit`.
 
     One step of `fit` splits its batch into `n_discriminator` parts. Each part makes one update
@@ -24,9 +24,10 @@ class GAN(Updates):
         D: min over D of loss.discriminator(D(x), D(G(z))) + penalties,    z ~ N(0, I)
         G: min over G of loss.generator(D(G(z)))
 
-    - `fit` takes images alone or with labels, which are ignored, as arrays, `tf.data.Dataset`,
-      `PyDataset` or `DataLoader`, on every backend. Parts have ⌈batch / n⌉ images; where n does
-      not divide the batch, as in a smaller last one, they overlap.
+    - `fit` takes images of a floating type, alone or with labels, which are ignored, as arrays,
+      `tf.data.Dataset`, `PyDataset` or `DataLoader`, on every backend; weights of samples or
+      classes are refused. Parts have ⌈batch / n⌉ images; where n does not divide the batch, as in
+      a smaller last one, they overlap.
     - Both networks run in training mode in every update, but only the one that is updated keeps
       the change of its state, such as the statistics of batch normalization or the vectors of
       spectral normalization. D's state moves in its two calls, on real and on generated images.
@@ -162,36 +163,11 @@ class GAN(Updates):
             if not optimizer.built:
                 optimizer.build(network.trainable_variables)
             optimizers.append(optimizer)
-        pair = OptimizerPair(*optimizers, self.generator.trainable_variables)
+        pair = OptimizerPair(*optimizers, *(part.trainable_variables for part in networks))
         super().compile(optimizer=pair, loss=None, **settings | {"auto_scale_loss": False})
         self.adversarial_loss = loss
         self.r1, self.gradient_penalty = r1, gradient_penalty
         self._settings = settings
-
-    def get_compile_config(self) -> dict[str, Any]:
-        if not self.compiled:
-            return {}
-        objects = {
-            "generator_optimizer": self.optimizer.generator_optimizer,
-            "discriminator_optimizer": self.optimizer.discriminator_optimizer,
-            "loss": self.adversarial_loss,
-        }
-        return {
-            **{name: keras.saving.serialize_keras_object(part) for name, part in objects.items()},
-            "r1": self.r1,
-            "gradient_penalty": self.gradient_penalty,
-            **self._settings,
-        }
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        self.compile(
-            **{
-                name: keras.saving.deserialize_keras_object(part)
-                if isinstance(part, dict)
-                else part
-                for name, part in config.items()
-            }
-        )
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -213,7 +189,9 @@ class GAN(Updates):
             seed: Integer for the latent vectors, which are the same on every backend. Defaults
                 to one drawn by `random`; training draws from elsewhere.
             averaged: Whether the averaged generator makes them, if there is one.
-            batch_size: Positive integer, images made at a time.
+            batch_size: Positive integer, images made at a time, also where `count` is smaller: the
+                generator is compiled once. Rounded up to a multiple of the devices of a
+                `keras.distribution`.
 
         Returns:
             NumPy array of shape `(count, ...)`.
@@ -226,48 +204,23 @@ class GAN(Updates):
         seed = _checks.check_seed(seed)
         if seed is None:
             seed = random.randrange(2**32)
-        latents = np.random.default_rng(seed).standard_normal((count, self.latent_size))
+        # Every batch is full, and divisible among devices.
+        batch_size += -batch_size % _devices()
+        made = count + -count % batch_size
+        latents = np.random.default_rng(seed).standard_normal((made, self.latent_size))
         network = self.averaged_generator if averaged else None
         if keras.backend.backend() == "jax":
             # In the middle of an epoch the variables' values are elsewhere.
             self.jax_state_sync()
-        return (network or self.generator).predict(
+        images = (network or self.generator).predict(
             latents.astype(keras.config.floatx()), batch_size=batch_size, verbose=0
         )
+        return images[:count]
 
-    def save_own_variables(self, store: Any) -> None:
-        """The states of all random seeds, which Keras leaves out of a file."""
-        for place, seed in enumerate(self._seeds()):
-            store[str(place)] = seed.numpy()
 
-    def load_own_variables(self, store: Any) -> None:
-        """The states of all random seeds."""
-        for place, seed in enumerate(self._seeds()):
-            seed.assign(store[str(place)])
-
-    def _seeds(self) -> list[keras.Variable]:
-        weights = {id(weight) for weight in self.weights}
-        return [variable for variable in self.variables if id(variable) not in weights]
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "generator": keras.saving.serialize_keras_object(self.generator),
-            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
-            "latent_size": self.latent_size,
-            "n_discriminator": self.n_discriminator,
-            "average_momentum": self.average_momentum,
-            "seed": self.seed,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "GAN":
-        config = dict(config)
-        for name in ("generator", "discriminator"):
-            config[name] = keras.saving.deserialize_keras_object(
-                config[name], custom_objects=custom_objects
-            )
-        return cls(**config)
+def _devices() -> int:
+    distribution = keras.distribution.distribution()
+    return 1 if distribution is None else distribution.device_mesh.devices.size
 
 
 def _frozen_copy(network: keras.Model) -> keras.Model:

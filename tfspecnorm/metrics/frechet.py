@@ -54,6 +54,8 @@ class FrechetDistance:
 
     # Whether the real images count; `SampleMetrics` asks.
     needs_real = True
+    # Images on each side that counts; `SampleMetrics` asks.
+    least_samples = 2
 
     def __init__(self, extractor: Any, name: str = "frechet_distance") -> None:
         if not callable(getattr(extractor, "features", None)) or not hasattr(extractor, "name"):
@@ -107,7 +109,7 @@ class FrechetDistance:
             ValueError: If a side has fewer than two images.
         """
         real, generated = (self._moments[side] for side in _SIDES)
-        if real.count < 2 or generated.count < 2:
+        if min(real.count, generated.count) < self.least_samples:
             raise ValueError(
                 f"`{self.name}` must have at least 2 real and 2 generated images. "
                 f"Received: {real.count} real and {generated.count} generated images"

@@ -25,15 +25,16 @@ def inception_score(
         probabilities: Array `(samples, classes)` of class probabilities. Rows are divided by their
             sums, which differ from 1 by rounding.
         splits: Positive integer, number of parts of the samples. Defaults to 10.
-        seed: Seed of a random order in which the samples are split; `None` for the order that they
-            have.
+        seed: Integer of at least 0, seed of a random order in which the samples are split; `None`
+            for the order that they have.
 
     Returns:
         The mean and the standard deviation, the root of the mean square, over the splits; for one
         split the deviation is `None`.
 
     Raises:
-        ValueError: If these are no probabilities, or there are fewer than two samples in a split.
+        ValueError: If these are no probabilities, there are fewer than two samples in a split, or
+            `splits` or `seed` is not as above.
 
     Example:
 
@@ -45,7 +46,7 @@ def inception_score(
     Reference: Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved Techniques for
     Training GANs", 2016, arXiv:1606.03498.
     """
-    splits = _checked_splits(splits)
+    splits, seed = _checked_splits(splits), _checked_seed(seed)
     probabilities = checked_probabilities(probabilities)
     samples = len(probabilities)
     if samples < 2 * splits:
@@ -79,12 +80,13 @@ class InceptionScore:
             `probabilities(images)`, which returns an array `(samples, classes)`.
         splits: Positive integer, number of parts of the samples, over which the standard deviation
             is taken. Defaults to 10.
-        seed: Seed of a random order in which the samples are split; `None` for the order in which
-            they were added.
+        seed: Integer of at least 0, seed of a random order in which the samples are split; `None`
+            for the order in which they were added.
         name: Name of the metric. Defaults to `"inception_score"`.
 
     Raises:
-        ValueError: If the extractor has no name or no probabilities, or `splits` is not positive.
+        ValueError: If the extractor has no name or no probabilities, or `splits` or `seed` is not
+            as above.
 
     Example:
 
@@ -119,9 +121,14 @@ class InceptionScore:
             )
         self.extractor = extractor
         self.splits = _checked_splits(splits)
-        self.seed = seed
+        self.seed = _checked_seed(seed)
         self.name = name
         self._batches: list[np.ndarray] = []
+
+    @property
+    def least_samples(self) -> int:
+        """Number of images that a result needs."""
+        return 2 * self.splits
 
     def update_state(self, real: Any = None, generated: Any = None) -> None:
         """Add a batch of images.
@@ -157,7 +164,7 @@ class InceptionScore:
             ValueError: If there are fewer than two images for each of the splits.
         """
         samples = sum(len(batch) for batch in self._batches)
-        if samples < 2 * self.splits:
+        if samples < self.least_samples:
             raise ValueError(
                 f"`{self.name}` must have at least 2 generated images for each of the splits. "
                 f"Received: {samples} images, splits={self.splits}"
@@ -210,3 +217,13 @@ def _checked_splits(splits: Any) -> int:
             f"Argument `splits` must be a positive integer. Received: splits={splits!r}"
         )
     return int(splits)
+
+
+def _checked_seed(seed: Any) -> int | None:
+    if seed is None:
+        return None
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(
+            f"Argument `seed` must be an integer of at least 0, or `None`. Received: seed={seed!r}"
+        )
+    return int(seed)

@@ -32,7 +32,8 @@ class Extractor:
             is given. By default they are given as they are.
         from_logits: Whether the model's outputs are logits rather than probabilities. Defaults to
             `False`.
-        batch_size: Number of images that the model is given at once. Defaults to 64.
+        batch_size: Number of images that the model is given at once, rounded up to a multiple of
+            the devices of a `keras.distribution`. Defaults to 64.
 
     Raises:
         ValueError: If an argument is not as above.
@@ -132,13 +133,16 @@ class Extractor:
 
     def _outputs(self, model: keras.Model, images: Any, what: str) -> np.ndarray:
         images = checked_images(images)
-        outputs = []
+        count, outputs = len(images), []
+        size = min(self.batch_size, count)
+        size += -size % _devices()
         # In parts, as images are larger once resized than they were. The last part begins within
-        # the one before: for a batch of another size the model would be compiled again.
-        for start in range(0, len(images), self.batch_size):
-            first = max(min(start, len(images) - self.batch_size), 0)
-            part = self._prepared(images[first : first + self.batch_size])
-            outputs.append(model.predict_on_batch(part)[start - first :])
+        # the one before: for a batch of another size the model would be compiled again. Images
+        # that are too few to be divided among devices are followed by the last one again.
+        for start in range(0, count, size):
+            first = max(min(start, count - size), 0)
+            part = self._prepared(images[np.minimum(np.arange(first, first + size), count - 1)])
+            outputs.append(model.predict_on_batch(part)[start - first : count - first])
         if any(getattr(part, "ndim", None) != 2 for part in outputs):
             raise ValueError(
                 f"Argument `model` must have {what} of the shape (batch, size); name the layer "
@@ -177,6 +181,11 @@ def checked_images(images: Any, argument: str = "images") -> np.ndarray:
             f"{array.min()} and {array.max()}"
         )
     return array
+
+
+def _devices() -> int:
+    distribution = keras.distribution.distribution()
+    return 1 if distribution is None else distribution.device_mesh.devices.size
 
 
 def _part_of(model: keras.Model, feature_layer: str) -> keras.Model:
