@@ -23,6 +23,8 @@ NEEDS_NEWER_KERAS = \
 	tests/layers/test_reparameterization.py::test_losses_of_the_wrapped_layer_count_once \
 	tests/layers/test_conformance.py::test_litert_file_of_the_folded_model \
 	tests/layers/test_saving.py::test_golden_file_still_loads[spectral_norm]
+# What XLA makes of a layer, which takes long to compile, is tested with the newest TensorFlow.
+COMPILED = tests/layers/test_conformance.py::test_compiled_by_xla
 
 .PHONY: help demo test test-all test-backends test-jax test-torch test-lowest docs lint clean
 .NOTPARALLEL:
@@ -97,7 +99,7 @@ test-backends: test-jax test-torch
 
 test-lowest: .venv-lowest/installed-test
 	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) -m $(ELSEWHERE) $(BACKEND_TESTS) \
-		$(NEEDS_NEWER_KERAS:%=--deselect %)
+		$(NEEDS_NEWER_KERAS:%=--deselect %) --deselect $(COMPILED)
 
 test-all: test test-backends test-lowest
 	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m slow
