@@ -82,6 +82,7 @@ def train_classifier(
         if run.strategy.is_chief:
             model = run.strategy.local(model)
             deliver(model, tfspecnorm.fold(model), images, state.history, run)
+        run.strategy.finish()
 
 
 @contextlib.contextmanager

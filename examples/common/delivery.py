@@ -40,7 +40,7 @@ def deliver(
 
     Raises:
         CheckError: If a logit of the folded model or of the LiteRT file differs from the
-            trained model's by more than 1e-4.
+            trained model's by more than 1e-4, or 1e-4 times the largest logit.
     """
     folder = run.folder
     with folder.writing("curves.png") as path:
@@ -95,7 +95,9 @@ def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def check_agreement(what: str, outputs: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference of two arrays, or a `CheckError` if it exceeds 1e-4.
+    """The largest difference of two arrays, or a `CheckError` if it is too large.
+
+    That is more than 1e-4, or than 1e-4 times the largest output, which is how outputs round.
 
     Args:
         what: What made the outputs, the beginning of a sentence.
@@ -106,10 +108,11 @@ def check_agreement(what: str, outputs: np.ndarray, expected: np.ndarray) -> flo
         The largest |difference|.
     """
     difference = float(np.max(np.abs(outputs - expected)))
+    limit = LARGEST_DIFFERENCE * max(1.0, float(np.max(np.abs(expected))))
     # Not `difference > limit`: a NaN must not pass.
-    if not difference <= LARGEST_DIFFERENCE:
+    if not difference <= limit:
         raise CheckError(
             f"{what} differs from the trained model by {difference:.1e} in an output; at most "
-            f"{LARGEST_DIFFERENCE:.0e} is wanted"
+            f"{limit:.1e} is wanted"
         )
     return difference

@@ -169,7 +169,7 @@ class Samples:
         if not scores:
             raise CheckError("the generated images are not finite; try a smaller --learning-rate")
         folder, gan = self.run.folder, self.gan
-        generator = gan.averaged_generator or gan.generator
+        generator = self.run.strategy.local(gan.averaged_generator or gan.generator)
         folded = tfspecnorm.fold(generator)
         with folder.writing("curves.png") as path:
             plot_curves(history, self.run.title, path, self._panels())

@@ -66,9 +66,19 @@ class Strategy:
         with self._strategy.scope():
             yield
 
+    def finish(self) -> None:
+        """Waits for the other processes, to which the early end of one is an error."""
+        if self._distributed:
+            import tensorflow as tf
+
+            self._strategy.reduce(tf.distribute.ReduceOp.SUM, tf.ones(()), axis=None)
+
     def local(self, model: keras.Model) -> keras.Model:
-        """A model that this process can use without the other ones, with the same weights."""
-        if not self._distributed:
+        """A copy of a model on one device of this process, with the weights of the first replica.
+
+        A replica's statistics of batch normalization are its own.
+        """
+        if self._strategy is None or backend.NAME != "tensorflow":
             return model
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())

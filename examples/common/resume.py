@@ -117,7 +117,8 @@ class TrainingState(keras.callbacks.Callback):
         return (previous, *_read(previous)) if previous.exists() else None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._row = {"learning_rate": float(self.model.optimizer.learning_rate)}
+        rate = keras.ops.convert_to_tensor(self.model.optimizer.learning_rate)
+        self._row = {"learning_rate": float(keras.ops.convert_to_numpy(rate))}
         self._start = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -1,6 +1,7 @@
 """What identifies a run: its settings, its folder, its command and the versions it ran with."""
 
 import argparse
+import importlib
 import platform
 import sys
 from importlib import metadata
@@ -25,7 +26,7 @@ _FILES = (
     *("trained.keras", "folded.keras", "{network}.tflite"),
     *("samples.png", "gan.keras", "generator.keras", "discriminator.keras", "generator.tflite"),
 )
-_PACKAGES = ("numpy", "tensorflow", "tensorflow-cpu", "jax", "torch", "ai-edge-litert")
+_PACKAGES = ("numpy", "ai-edge-litert")
 
 
 class Run:
@@ -96,7 +97,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "tfspecnorm": tfspecnorm.__version__,
         "keras": keras.__version__,
-        "backend": backend.NAME,
+        backend.NAME: importlib.import_module(backend.NAME).__version__,
     }
     for package in _PACKAGES:
         try:
