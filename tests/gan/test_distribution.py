@@ -15,6 +15,8 @@ import numpy as np
 import tensorflow as tf
 from tests.gan import networks
 
+# Replicas are one machine's threads here, and run one after the other, always in the same order.
+tf.config.threading.set_inter_op_parallelism_threads(1)
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
