@@ -14,6 +14,9 @@ BACKEND_TESTS = $(wildcard tests/test_import.py tests/kernels tests/layers tests
 # One run of every example, and two devices.
 BACKEND_EXAMPLES = tests/examples/test_smoke.py tests/examples/test_parallel.py
 PYTEST = -m pytest -n $(WORKERS)
+# What is computed by NumPy, or is alike on all backends, is left to `test-all` where tests take long.
+LATER_ON_JAX = tests/metrics
+LATER_ON_LOWEST = tests/metrics tests/analysis
 # All wrappers on all layers are crossed on the newest TensorFlow; elsewhere that is for `test-all`.
 ELSEWHERE = "not slow and not crossed"
 
@@ -88,8 +91,8 @@ test: .venv/installed-test
 	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m "not slow"
 
 test-jax: .venv-jax/installed-test
-	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m $(ELSEWHERE) $(BACKEND_TESTS) \
-		$(BACKEND_EXAMPLES)
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m $(ELSEWHERE) \
+		$(filter-out $(LATER_ON_JAX),$(BACKEND_TESTS))
 
 test-torch: .venv-torch/installed-test
 	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m $(ELSEWHERE) $(BACKEND_TESTS) \
@@ -98,13 +101,15 @@ test-torch: .venv-torch/installed-test
 test-backends: test-jax test-torch
 
 test-lowest: .venv-lowest/installed-test
-	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) -m $(ELSEWHERE) $(BACKEND_TESTS) \
+	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) -m $(ELSEWHERE) \
+		$(filter-out $(LATER_ON_LOWEST),$(BACKEND_TESTS)) \
 		$(NEEDS_NEWER_KERAS:%=--deselect %) --deselect $(COMPILED)
 
 test-all: test test-backends test-lowest
 	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m slow
 	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m crossed tests/layers
-	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m slow $(BACKEND_EXAMPLES)
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) $(BACKEND_EXAMPLES) $(LATER_ON_JAX)
+	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) -m "not slow" $(LATER_ON_LOWEST)
 	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m crossed tests/layers
 
 .venv-docs/installed-docs: setup.cfg pyproject.toml $(tested)

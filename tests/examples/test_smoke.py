@@ -17,8 +17,7 @@ import pytest
 from tests.examples.conftest import OPTIONS, ROOT
 from tfspecnorm.models import normalizations
 
-BACKEND = keras.backend.backend()
-TENSORFLOW = BACKEND == "tensorflow"
+TENSORFLOW = keras.backend.backend() == "tensorflow"
 CLASSIFIERS = ("vgg7", "densenet_bc", "mobilenet_v2", "small_cnn", "weight_norm_resnet")
 # One of each runs on every backend, all of them, which take minutes, on TensorFlow.
 ONE_OF_EACH = {
@@ -29,19 +28,14 @@ ONE_OF_EACH = {
     "weight_norm_resnet": "weight",
     "dcgan": "bidirectional-scaled",
 }
-# JAX compiles deep networks for longer than it trains them here; VGG7 has tests of its own.
-SLOW = {
-    "tensorflow": ["vgg7"],
-    "jax": ["vgg7", "densenet_bc", "mobilenet_v2", "weight_norm_resnet"],
-    "torch": [],
-}
 
 
 def pairs(*names):
     found = []
     for name in names:
         for normalization in normalizations.NAMES if TENSORFLOW else [ONE_OF_EACH[name]]:
-            quick = normalization == ONE_OF_EACH[name] and name not in SLOW[BACKEND]
+            # On TensorFlow VGG7 has tests of its own.
+            quick = normalization == ONE_OF_EACH[name] and not (TENSORFLOW and name == "vgg7")
             marks = () if quick else pytest.mark.slow
             identifier = f"{name}-{normalization}"
             found.append(pytest.param(name, normalization, marks=marks, id=identifier))
