@@ -8,6 +8,8 @@ from keras import initializers, layers
 from tfspecnorm.models import _building, normalizations
 
 STANDARD_DEVIATION = 0.02
+# Of batch normalization.
+_EPSILON = 1e-5
 # Filters, kernel size and stride of each convolution of the discriminator, and whether
 # `MeanSpectralNorm` takes a mean from its outputs.
 _CONVOLUTIONS = (
@@ -78,9 +80,7 @@ def sn_dcgan_generator(
     use_bias = not normalization.batch
 
     def activated(outputs: Any, number: int) -> Any:
-        outputs = normalization.follow(
-            outputs, f"normalization{number}", momentum=0.9, epsilon=1e-5
-        )
+        outputs = normalization.follow(outputs, f"normalization{number}", epsilon=_EPSILON)
         return layers.ReLU(name=f"activation{number}")(outputs)
 
     inputs = keras.Input((latent_size,), name="latent")
@@ -182,9 +182,7 @@ def sn_dcgan_discriminator(
         wrap = normalization.wrap if centred else normalization.wrap_linear
         outputs = wrap(convolution)(outputs)
         if followed:
-            outputs = normalization.follow(
-                outputs, f"normalization{number}", momentum=0.9, epsilon=1e-5
-            )
+            outputs = normalization.follow(outputs, f"normalization{number}", epsilon=_EPSILON)
         outputs = _building.activation(negative_slope, f"activation{number}")(outputs)
     outputs = layers.Flatten(name="flatten")(outputs)
     head = layers.Dense(1, kernel_initializer=_normal(), name="head")

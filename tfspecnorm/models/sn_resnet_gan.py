@@ -11,7 +11,8 @@ from tfspecnorm.models.sn_dcgan import Networks, check_size
 
 # Whether each block of the discriminator after the first halves the image.
 _HALVES = (True, False, False)
-_BATCH = {"momentum": 0.9, "epsilon": 2e-5}
+# Of batch normalization.
+_EPSILON = 2e-5
 
 
 def sn_resnet_generator(
@@ -202,7 +203,7 @@ def sn_resnet_gan(
 
 
 def _activated(normalization: Normalization, outputs: Any, name: str) -> Any:
-    outputs = normalization.follow(outputs, f"{name}_normalization", **_BATCH)
+    outputs = normalization.follow(outputs, f"{name}_normalization", epsilon=_EPSILON)
     return layers.ReLU(name=f"{name}_activation")(outputs)
 
 

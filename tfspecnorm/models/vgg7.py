@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfspecnorm.models import _building, normalizations
+from tfspecnorm.models import _building, _classifiers, normalizations
 
 # Filters and padding of each convolution, and whether a pooling follows it.
 _CONVOLUTIONS = (
@@ -79,11 +79,9 @@ def vgg7(
     input_shape = _building.check_image_shape(input_shape, _SMALLEST_SIZE)
     classes = _building.check_positive_integer("classes", classes)
     normalization = normalizations.get(normalization)
-    if negative_slope is None:
-        negative_slope = normalization.negative_slope
+    negative_slope = _classifiers.slope_of(normalization, negative_slope)
     if dropout is None:
         dropout = 0.3 if normalization.batch else 0.0
-    _building.check_fraction("negative_slope", negative_slope)
     _building.check_fraction("dropout", dropout)
 
     inputs = keras.Input(input_shape, name="image")
