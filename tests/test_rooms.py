@@ -27,11 +27,11 @@ MAY_KNOW = {
     "migration": {"_checks", "_rebuilding", "kernels", "layers"},
     "schedules": set(),
     "analysis": {"_checks", "_files", "_rebuilding", "kernels", "layers", "norms", "surgery"},
-    "callbacks": {"_files", "_gradients", "kernels", "layers", "norms"},
+    "callbacks": {"_checks", "_files", "_gradients", "kernels", "layers", "norms"},
     "metrics": {"_checks", "_files"},
     "__main__": {"analysis"},
-    "models": {"initializers", "layers"},
-    "gan": {"_configurable"},
+    "models": {"_checks", "initializers", "layers"},
+    "gan": {"_checks", "_configurable"},
 }
 
 

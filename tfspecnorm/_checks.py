@@ -1,5 +1,6 @@
-"""What a function over a model wants of it."""
+"""What several parts want of their arguments."""
 
+import numbers
 from typing import Any
 
 import keras
@@ -14,3 +15,12 @@ def check_model(model: Any) -> None:
             "Argument `model` must be built: give it an `Input` or call it on data first. "
             f"Received: unbuilt model '{model.name}'"
         )
+
+
+def check_positive_integer(name: str, value: Any) -> int:
+    """The value as an integer, or a `ValueError` that names the argument."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(
+            f"Argument `{name}` must be a positive integer. Received: {name}={value!r}"
+        )
+    return int(value)

@@ -8,15 +8,6 @@ import numpy as np
 from keras import ops
 
 
-def check_positive_integer(argument: str, value: Any) -> int:
-    """The value as an integer, or a `ValueError`."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(
-            f"Argument `{argument}` must be a positive integer. Received: {argument}={value!r}"
-        )
-    return int(value)
-
-
 def check_seed(seed: Any) -> int:
     """The seed as an integer, or a `ValueError`."""
     if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:

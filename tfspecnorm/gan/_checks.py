@@ -102,15 +102,6 @@ def check_optimizers(generator_optimizer: Any, discriminator_optimizer: Any) -> 
     return found[0], found[1]
 
 
-def check_count(name: str, value: Any) -> int:
-    """The value as an integer, or a `ValueError` that names the argument."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(
-            f"Argument `{name}` must be a positive integer. Received: {name}={value!r}"
-        )
-    return int(value)
-
-
 def check_seed(value: Any) -> int | None:
     """The value, or a `ValueError`."""
     if value is None:

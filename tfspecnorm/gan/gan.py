@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm.gan import _checks, losses
 from tfspecnorm.gan._optimizers import OptimizerPair
 from tfspecnorm.gan._saving import Saving
@@ -86,7 +87,7 @@ class GAN(Saving):
         name: str = "gan",
     ) -> None:
         latent_size = _checks.check_networks(generator, discriminator, latent_size)
-        n_discriminator = _checks.check_count("n_discriminator", n_discriminator)
+        n_discriminator = check_positive_integer("n_discriminator", n_discriminator)
         average_momentum = _checks.check_momentum("average_momentum", average_momentum)
         seed = _checks.check_seed(seed)
         super().__init__(name=name)
@@ -199,8 +200,8 @@ class GAN(Saving):
         Raises:
             ValueError: If an argument is outside of what is said above.
         """
-        count = _checks.check_count("count", count)
-        batch_size = _checks.check_count("batch_size", batch_size)
+        count = check_positive_integer("count", count)
+        batch_size = check_positive_integer("batch_size", batch_size)
         seed = _checks.check_seed(seed)
         if seed is None:
             seed = random.randrange(2**32)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm.metrics.score import Score
 
 
@@ -46,7 +47,7 @@ def inception_score(
     Reference: Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved Techniques for
     Training GANs", 2016, arXiv:1606.03498.
     """
-    splits, seed = _checked_splits(splits), _checked_seed(seed)
+    splits, seed = check_positive_integer("splits", splits), _checked_seed(seed)
     probabilities = checked_probabilities(probabilities)
     samples = len(probabilities)
     if samples < 2 * splits:
@@ -120,7 +121,7 @@ class InceptionScore:
                 f"Received: extractor={extractor!r}"
             )
         self.extractor = extractor
-        self.splits = _checked_splits(splits)
+        self.splits = check_positive_integer("splits", splits)
         self.seed = _checked_seed(seed)
         self.name = name
         self._batches: list[np.ndarray] = []
@@ -209,14 +210,6 @@ def _score_of(probabilities: np.ndarray) -> float:
 def _entropy(probabilities: np.ndarray) -> np.ndarray:
     logarithms = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
     return -np.sum(probabilities * logarithms, axis=-1)
-
-
-def _checked_splits(splits: Any) -> int:
-    if not isinstance(splits, numbers.Integral) or isinstance(splits, bool) or splits < 1:
-        raise ValueError(
-            f"Argument `splits` must be a positive integer. Received: splits={splits!r}"
-        )
-    return int(splits)
 
 
 def _checked_seed(seed: Any) -> int | None:

@@ -27,15 +27,6 @@ def check_image_shape(input_shape: Any, smallest: int = 1) -> tuple[int, int, in
     return int(height), int(width), int(channels)
 
 
-def check_positive_integer(name: str, value: Any) -> int:
-    """The value as an integer, or a `ValueError` that names the argument."""
-    if not is_integer(value) or value < 1:
-        raise ValueError(
-            f"Argument `{name}` must be a positive integer. Received: {name}={value!r}"
-        )
-    return int(value)
-
-
 def check_fraction(name: str, value: Any) -> float:
     """The value, if it is in [0, 1), or a `ValueError` that names the argument."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < 1:

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 # Strides of the first block of each stage.
@@ -38,7 +39,7 @@ def residual_network(
         A Functional model. `tfspecnorm.models.robust_start` goes by the names of its layers.
     """
     input_shape = _building.check_image_shape(input_shape)
-    classes = _building.check_positive_integer("classes", classes)
+    classes = check_positive_integer("classes", classes)
     normalization = normalizations.get(normalization)
     negative_slope = _classifiers.slope_of(normalization, negative_slope)
 

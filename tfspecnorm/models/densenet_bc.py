@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 _SMALLEST_SIZE = 4
@@ -88,11 +89,11 @@ def densenet_bc(
     Normalization of Deep Neural Networks for Embedded Automation", 2019, arXiv:1907.04003.
     """
     input_shape = _building.check_image_shape(input_shape, _SMALLEST_SIZE)
-    classes = _building.check_positive_integer("classes", classes)
+    classes = check_positive_integer("classes", classes)
     normalization = normalizations.get(normalization)
     layers_per_block = _classifiers.blocks_of(depth, per_block=6, others=4)
-    growth = _building.filters_of(_building.check_positive_integer("growth", growth), width)
-    bottleneck = _building.check_positive_integer("bottleneck", bottleneck)
+    growth = _building.filters_of(check_positive_integer("growth", growth), width)
+    bottleneck = check_positive_integer("bottleneck", bottleneck)
     _check_compression(compression)
     if use_bias is None:
         use_bias = not normalization.batch

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 
@@ -66,10 +67,10 @@ def mlp(
     Initialization for WeightNorm & ResNets", 2019, arXiv:1906.02341.
     """
     input_shape = _checked_shape(input_shape)
-    classes = _building.check_positive_integer("classes", classes)
+    classes = check_positive_integer("classes", classes)
     normalization = normalizations.get(normalization)
-    depth = _building.check_positive_integer("depth", depth)
-    units = _building.filters_of(_building.check_positive_integer("units", units), width)
+    depth = check_positive_integer("depth", depth)
+    units = _building.filters_of(check_positive_integer("units", units), width)
     negative_slope = _classifiers.slope_of(normalization, negative_slope)
 
     inputs = keras.Input(input_shape, name="inputs")

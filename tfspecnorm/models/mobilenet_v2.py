@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm.layers.scales import check_positive
 from tfspecnorm.models import _building, _classifiers, normalizations
 
@@ -86,7 +87,7 @@ def mobilenet_v2(
     Bottlenecks", 2018, arXiv:1801.04381.
     """
     input_shape = _building.check_image_shape(input_shape)
-    classes = _building.check_positive_integer("classes", classes)
+    classes = check_positive_integer("classes", classes)
     normalization = normalizations.get(normalization)
     check_positive("width", width)
     stages = _checked_stages(stages)

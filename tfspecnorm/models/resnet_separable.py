@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 _FILTERS = 64
@@ -85,7 +86,7 @@ def resnet_separable(
     Fast and Memory-Efficient Spectral Normalization", 2021, arXiv:2102.06496.
     """
     input_shape = _building.check_image_shape(input_shape)
-    classes = _building.check_positive_integer("classes", classes)
+    classes = check_positive_integer("classes", classes)
     if scale is None and isinstance(normalization, str) and normalization in _SCALED:
         scale = _SCALE
     normalization = normalizations.get(normalization, scale)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 # Filters, kernel size, stride and padding of each convolution. Two zeros on every side of its input
@@ -67,7 +68,7 @@ def small_cnn(
     Embedded Automation", 2019, arXiv:1907.04003.
     """
     input_shape = _building.check_image_shape(input_shape)
-    classes = _building.check_positive_integer("classes", classes)
+    classes = check_positive_integer("classes", classes)
     normalization = normalizations.get(normalization)
     negative_slope = _classifiers.slope_of(normalization, negative_slope)
 

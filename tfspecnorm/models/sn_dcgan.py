@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import initializers, layers
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm.models import _building, normalizations
 
 STANDARD_DEVIATION = 0.02
@@ -74,8 +75,8 @@ def sn_dcgan_generator(
     Stabilizes GANs: Analysis and Improvements", 2021, arXiv:2009.02773.
     """
     size = check_size(size)
-    channels = _building.check_positive_integer("channels", channels)
-    latent_size = _building.check_positive_integer("latent_size", latent_size)
+    channels = check_positive_integer("channels", channels)
+    latent_size = check_positive_integer("latent_size", latent_size)
     normalization = normalizations.get(normalization)
     use_bias = not normalization.batch
 
@@ -162,7 +163,7 @@ def sn_dcgan_discriminator(
     Normalization of Deep Neural Networks for Embedded Automation", 2019, arXiv:1907.04003.
     """
     size = check_size(size)
-    channels = _building.check_positive_integer("channels", channels)
+    channels = check_positive_integer("channels", channels)
     normalization = normalizations.get(normalization)
     _building.check_fraction("negative_slope", negative_slope)
 

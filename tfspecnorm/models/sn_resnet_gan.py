@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import initializers, layers
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm.models import _building, normalizations
 from tfspecnorm.models.normalizations import Normalization
 from tfspecnorm.models.sn_dcgan import Networks, check_size
@@ -59,8 +60,8 @@ def sn_resnet_generator(
     Adversarial Networks", 2018, arXiv:1802.05957.
     """
     size = check_size(size)
-    channels = _building.check_positive_integer("channels", channels)
-    latent_size = _building.check_positive_integer("latent_size", latent_size)
+    channels = check_positive_integer("channels", channels)
+    latent_size = check_positive_integer("latent_size", latent_size)
     normalization = normalizations.get(normalization)
     filters, small = _building.filters_of(256, width), size // 8
 
@@ -130,7 +131,7 @@ def sn_resnet_discriminator(
     Adversarial Networks", 2018, arXiv:1802.05957.
     """
     size = check_size(size)
-    channels = _building.check_positive_integer("channels", channels)
+    channels = check_positive_integer("channels", channels)
     normalization = normalizations.get(normalization)
     filters = _building.filters_of(128, width)
 
