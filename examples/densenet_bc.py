@@ -10,6 +10,7 @@ that was interrupted goes on after its last finished epoch when the same command
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import common
 import keras
@@ -19,7 +20,7 @@ from tfspecnorm.models import densenet_bc
 DEPTH, SMOKE_DEPTH = 22, 10
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     options = common.parse_options(
         network="densenet_bc",
         description=__doc__,
@@ -33,6 +34,7 @@ def main() -> None:
             ("--depth", {"type": common.positive_integer, "help": f"6n + 4 (default: {DEPTH})"}),
             ("--growth", {"type": common.positive_integer, "default": 12, "help": "filters"}),
         ),
+        arguments=arguments,
     )
     options.depth = options.depth or (SMOKE_DEPTH if options.smoke else DEPTH)
     common.train_classifier("densenet_bc", options, build)

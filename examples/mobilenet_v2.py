@@ -9,6 +9,7 @@ that was interrupted goes on after its last finished epoch when the same command
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import common
 import keras
@@ -24,7 +25,7 @@ BLOCKS = {
 }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     options = common.parse_options(
         network="mobilenet_v2",
         description=__doc__,
@@ -35,7 +36,18 @@ def main() -> None:
         # Divided by their true norms, the three layers of a block hand on about a thirtieth of the
         # size of their inputs; three times that for each of them makes up for it.
         scale=3.0,
-        extra=(("--blocks", {"choices": tuple(BLOCKS), "help": "the layout (default: small)"}),),
+        extra=(
+            ("--blocks", {"choices": tuple(BLOCKS), "help": "the layout (default: small)"}),
+            (
+                "--last-filters",
+                {
+                    "type": common.positive_integer,
+                    "default": 1280,
+                    "help": "of the last 1x1 convolution (default: %(default)s)",
+                },
+            ),
+        ),
+        arguments=arguments,
     )
     options.blocks = options.blocks or ("smoke" if options.smoke else "small")
     common.train_classifier("mobilenet_v2", options, build)
@@ -48,6 +60,7 @@ def build(options: argparse.Namespace, images: common.Images) -> keras.Model:
         common.chosen_normalization(options),
         options.width,
         stages=BLOCKS[options.blocks],
+        last_filters=options.last_filters,
     )
 
 

@@ -9,6 +9,7 @@ interrupted goes on after its last finished epoch when the same command is given
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import common
 import keras
@@ -16,7 +17,7 @@ import keras
 from tfspecnorm.models import small_cnn
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     options = common.parse_options(
         network="small_cnn",
         description=__doc__,
@@ -25,6 +26,7 @@ def main() -> None:
         batch_size=32,
         learning_rate=1e-3,
         image_size=28,
+        arguments=arguments,
     )
     common.train_classifier("small_cnn", options, build, repeat_grey=False)
 

@@ -9,6 +9,7 @@ interrupted goes on after its last finished epoch when the same command is given
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import common
 import keras
@@ -16,7 +17,7 @@ import keras
 from tfspecnorm.models import vgg7
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     options = common.parse_options(
         network="vgg7",
         description=__doc__,
@@ -24,6 +25,7 @@ def main() -> None:
         epochs=25,
         batch_size=32,
         learning_rate=1e-3,
+        arguments=arguments,
     )
     common.train_classifier("vgg7", options, build)
 

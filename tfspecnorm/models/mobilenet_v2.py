@@ -30,6 +30,7 @@ def mobilenet_v2(
     normalization: Any = "spectral",
     width: float = 1.0,
     stages: Sequence[tuple[int, int, int, int]] = STAGES,
+    last_filters: int = 1280,
     small_strides: bool | None = None,
     dropout: float = 0.0,
     name: str = "mobilenet_v2",
@@ -57,9 +58,11 @@ def mobilenet_v2(
         normalization: A name, a callable or a `Normalization`, see
             `tfspecnorm.models.normalizations.get`.
         width: Positive number α that the filters are multiplied with; the results are rounded
-            to multiples of 8. The 1280 filters only grow, as in the paper.
+            to multiples of 8. The last 1×1 convolution's only grow, as in the paper.
         stages: For each stage a tuple of its expansion, its filters, the number of its blocks,
             and the stride of the first of them. Defaults to the paper's table.
+        last_filters: Positive integer, filters of the last 1×1 convolution, which holds most of
+            the parameters of a small network.
         small_strides: Whether the first convolution and the second stage have stride 1, so that
             32×32 images leave 4×4 positions instead of one. Defaults to images with a side
             below 64.
@@ -91,6 +94,7 @@ def mobilenet_v2(
     normalization = normalizations.get(normalization)
     check_positive("width", width)
     stages = _checked_stages(stages)
+    last_filters = check_positive_integer("last_filters", last_filters)
     if small_strides is None:
         small_strides = min(input_shape[:2]) < _SMALL
     _classifiers.check_boolean("small_strides", small_strides)
@@ -124,7 +128,8 @@ def mobilenet_v2(
             outputs = _classifiers.normalized(normalization, project, outputs)
             if strides == 1 and shortcut.shape[-1] == filters:
                 outputs = layers.Add(name=f"{prefix}_add")([shortcut, outputs])
-    last = layers.Conv2D(_divisible(1280 * max(width, 1.0)), 1, name="conv2", **options)
+    last_filters = _divisible(last_filters * max(width, 1.0))
+    last = layers.Conv2D(last_filters, 1, name="conv2", **options)
     outputs = convolved(outputs, last)
     outputs = layers.GlobalAveragePooling2D(name="pool")(outputs)
     if dropout:

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops, tree
 
 from tfspecnorm import kernels
+from tfspecnorm._rebuilding import assign, carry_over, rebuild
 from tfspecnorm.kernels import biases
 from tfspecnorm.kernels.holders import is_graph, layers_in
 
@@ -31,6 +32,35 @@ def followers(
         and runs[id(layer)] == runs[id(follower)] == 1
         and _can_merge(layer, follower)
     }
+
+
+def merged(
+    model: keras.Model,
+) -> tuple[keras.Model, list[tuple[keras.layers.Layer, keras.layers.BatchNormalization]]]:
+    """The model with every batch normalization merged that directly follows a plain layer.
+
+    Returns:
+        The new model, or the given one if there is none, and the pairs of layer and follower.
+    """
+    layers = [layer for layer in layers_in(model) if kernels.is_registered(layer)]
+    removed = followers(model, layers)
+    if not removed:
+        return model, []
+    new_model, pairs = rebuild(
+        model,
+        lambda layer: with_bias(layer) if id(layer) in removed else None,
+        set(removed),
+        {id(follower) for follower in removed.values()},
+    )
+    found = []
+    for old, new in pairs:
+        follower = removed.get(id(old))
+        if follower is None:
+            carry_over(old, new)
+        else:
+            assign(new.weights, merged_weights(old, follower), old)
+            found.append((old, follower))
+    return new_model, found
 
 
 def with_bias(layer: keras.layers.Layer) -> keras.layers.Layer:

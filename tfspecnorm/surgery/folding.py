@@ -1,34 +1,38 @@
-"""Take the wrappers of a model away: plain layers with the effective weights."""
+"""Take wrappers and batch normalizations away: plain layers with the effective weights."""
 
 import dataclasses
 from typing import Any
 
 import keras
 
+from tfspecnorm import kernels
 from tfspecnorm._checks import check_model
 from tfspecnorm._rebuilding import assign, carry_over, rebuild, wrappers_in
 from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.surgery import _batch_normalization
 
 
 @dataclasses.dataclass(frozen=True)
 class FoldedLayer:
-    """What `fold` did to one wrapper.
+    """What `fold` did to one layer.
 
     Args:
         name: Name of the plain layer.
         layer: Class name of the plain layer.
-        wrapper: Class name of the wrapper.
+        wrapper: Class name of the wrapper, `None` for a layer without one.
         kernels: Names of the kernels that were replaced.
+        batch_norm: Name of the `BatchNormalization` that was folded too, `None` without one.
     """
 
     name: str
     layer: str
-    wrapper: str
+    wrapper: str | None
     kernels: tuple[str, ...]
+    batch_norm: str | None = None
 
 
 def fold(
-    model: keras.Model, report: bool = False
+    model: keras.Model, report: bool = False, batch_norm: bool = False
 ) -> keras.Model | tuple[keras.Model, list[FoldedLayer]]:
     """A new model of plain layers that computes what the wrapped one computes in evaluation.
 
@@ -36,14 +40,24 @@ def fold(
     scales are multiplied in. Nothing of this package is left in the result: it loads and
     exports without it.
 
+    With `batch_norm=True` what a `BatchNormalization` that directly follows a layer computes in
+    evaluation goes into that layer too, wrapped or not:
+
+        s = γ / √(variance + ε),   kernel ← s·kernel,   bias ← s·(bias − mean) + β
+
+    Guarantee: exact, but for the rounding of the new weights.
+
     Args:
         model: Built Keras model: Sequential, Functional, or a subclass that can be rebuilt
             from its configuration.
         report: Whether to return what was folded too.
+        batch_norm: Whether to fold batch normalizations. A layer without a bias gets one. Others
+            than those that directly follow a layer stay: one behind an activation, one with other
+            inputs, one whose input serves elsewhere too, and one that is called several times.
 
     Returns:
         New Keras model, not compiled, or with `report=True` a tuple of it and a list with one
-        `FoldedLayer` for each wrapper. The given model is unchanged.
+        `FoldedLayer` for each layer that was folded. The given model is unchanged.
 
     Raises:
         ValueError: If the model or a wrapper in it is not built, or a layer cannot be rebuilt
@@ -59,8 +73,21 @@ def fold(
     [FoldedLayer(name='hidden', layer='Dense', wrapper='SpectralNorm', kernels=('kernel',))]
     >>> type(plain.layers[0]).__name__
     'Dense'
+    >>> convolution = keras.layers.Conv2D(4, 3, use_bias=False)
+    >>> layers = [keras.Input((8, 8, 3)), convolution, keras.layers.BatchNormalization()]
+    >>> [layer.use_bias for layer in fold(keras.Sequential(layers), batch_norm=True).layers]
+    [True]
     """
     check_model(model)
+    new_model, folded = _without_wrappers(model)
+    if batch_norm:
+        new_model, followed = _batch_normalization.merged(new_model)
+        for layer, follower in followed:
+            _note(folded, layer, follower)
+    return (new_model, folded) if report else new_model
+
+
+def _without_wrappers(model: keras.Model) -> tuple[keras.Model, list[FoldedLayer]]:
     wrappers = wrappers_in(model)
     for layer in wrappers:
         if not layer.built:
@@ -92,7 +119,21 @@ def fold(
         )
         for layer in wrappers
     ]
-    return (new_model, folded) if report else new_model
+    return new_model, folded
+
+
+def _note(
+    folded: list[FoldedLayer],
+    layer: keras.layers.Layer,
+    follower: keras.layers.BatchNormalization,
+) -> None:
+    """Adds to what was folded that a batch normalization went into a layer."""
+    for place, entry in enumerate(folded):
+        if (entry.name, entry.batch_norm) == (layer.name, None):
+            folded[place] = dataclasses.replace(entry, batch_norm=follower.name)
+            return
+    kernel = kernels.kernels_of(layer)[-1].name
+    folded.append(FoldedLayer(layer.name, type(layer).__name__, None, (kernel,), follower.name))
 
 
 def _plain(wrapper: Reparameterization) -> keras.layers.Layer:
