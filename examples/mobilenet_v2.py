@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import common
 import keras
 
+from tfspecnorm.initializers import data_dependent
 from tfspecnorm.models import mobilenet_v2
 from tfspecnorm.models.mobilenet_v2 import STAGES
 
@@ -23,6 +24,7 @@ BLOCKS = {
     "smoke": ((1, 8, 1, 2), (2, 16, 2, 2)),
     "full": STAGES,
 }
+START_IMAGES = 256
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def build(options: argparse.Namespace, images: common.Images) -> keras.Model:
-    return mobilenet_v2(
+    model = mobilenet_v2(
         images.shape,
         images.classes,
         common.chosen_normalization(options),
@@ -62,6 +64,10 @@ def build(options: argparse.Namespace, images: common.Images) -> keras.Model:
         stages=BLOCKS[options.blocks],
         last_filters=options.last_filters,
     )
+    if options.normalization == "weight":
+        # Gains of 1 make the logits of this depth so large that training fails.
+        data_dependent(model, images.standardized(images.train_images[:START_IMAGES]))
+    return model
 
 
 if __name__ == "__main__":

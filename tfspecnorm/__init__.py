@@ -10,6 +10,7 @@ _check_backend()
 from tfspecnorm import (  # noqa: E402
     analysis,
     callbacks,
+    edge,
     gan,
     initializers,
     kernels,
@@ -22,6 +23,7 @@ from tfspecnorm import (  # noqa: E402
 )
 from tfspecnorm._version import __version__  # noqa: E402
 from tfspecnorm.analysis import certified_radius, lipschitz_bound, spectral_report  # noqa: E402
+from tfspecnorm.edge import export  # noqa: E402
 from tfspecnorm.layers import scales  # noqa: E402
 from tfspecnorm.surgery import fold, warm_up, wrap  # noqa: E402
 
@@ -29,6 +31,7 @@ __all__ = [
     "__version__",
     "analysis",
     "callbacks",
+    "edge",
     "gan",
     "initializers",
     "kernels",
@@ -40,6 +43,7 @@ __all__ = [
     "scales",
     "schedules",
     "certified_radius",
+    "export",
     "fold",
     "lipschitz_bound",
     "spectral_report",

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,17 +10,22 @@ from pathlib import Path
 PARTIAL = ".partial-"
 
 
-def check_writable(path: str | os.PathLike, argument: str = "path") -> None:
+def check_writable(
+    path: str | os.PathLike, argument: str = "path", is_folder: bool = False
+) -> None:
     """Raise an `OSError` if no file can be written at a path.
 
     Args:
         path: Path of a file, there or not.
         argument: Name of the argument that the error names.
+        is_folder: Whether the path is that of a folder to write.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
         NotADirectoryError: If what should be the folder is a file.
-        IsADirectoryError: If the path is that of a folder.
+        IsADirectoryError: If the path is that of a folder, and a file is to be written.
+        FileExistsError: If a folder is to be written, and the path is that of something else
+            than an empty folder or a SavedModel.
         PermissionError: If nothing can be written in the folder.
 
     Example:
@@ -38,7 +44,12 @@ def check_writable(path: str | os.PathLike, argument: str = "path") -> None:
         raise NotADirectoryError(
             f"Argument `{argument}` must be a path in a folder, not in a file. {received}"
         )
-    if target.is_dir():
+    if is_folder:
+        if target.exists() and not _may_be_replaced(target):
+            raise FileExistsError(
+                f"Argument `{argument}` must be a new path, or that of a SavedModel. {received}"
+            )
+    elif target.is_dir():
         raise IsADirectoryError(
             f"Argument `{argument}` must be the path of a file, not of a folder. {received}"
         )
@@ -82,6 +93,35 @@ def writing(path: str | os.PathLike, argument: str = "path") -> Iterator[Path]:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing_folder(path: str | os.PathLike, argument: str = "path") -> Iterator[Path]:
+    """The same for a SavedModel, which is a folder; one that was there is replaced.
+
+    Yields:
+        Path of a folder that does not exist yet, beside `path`.
+    """
+    check_writable(path, argument, is_folder=True)
+    target = _target(path)
+    partial = target.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
+    previous = target.with_name(f"{partial.name}-previous")
+    try:
+        yield partial
+        if target.exists():
+            os.replace(target, previous)
+        os.replace(partial, target)
+    except BaseException:
+        if previous.exists() and not target.exists():
+            os.replace(previous, target)
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(previous, ignore_errors=True)
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / "saved_model.pb").is_file() or not any(folder.iterdir()))
 
 
 def _target(path: str | os.PathLike) -> Path:

@@ -1,29 +1,19 @@
 """Reports as tables, frames and pictures, by packages that the rest does without."""
 
 import contextlib
-import importlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tfspecnorm._files import writing
+from tfspecnorm._optional import optional
 
-
-def optional(name: str, extra: str = "analysis") -> Any:
-    """A module that an extra brings, or an `ImportError` that says which."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        package = name.partition(".")[0]
-        wanted = f'"tfspecnorm[{extra}]"' if extra else package
-        raise ImportError(
-            f"This needs the package {package}. Install it:\n    pip install {wanted}"
-        ) from error
+_EXTRA = "analysis"
 
 
 def frame(rows: list[dict[str, Any]]) -> Any:
     """A `pandas.DataFrame` of rows."""
-    return optional("pandas", extra="").DataFrame(rows)
+    return optional("pandas").DataFrame(rows)
 
 
 def number(value: float | None) -> str:
@@ -33,7 +23,7 @@ def number(value: float | None) -> str:
 
 def table(report: Any) -> Any:
     """A `rich.table.Table` of a spectral report."""
-    made = optional("rich.table").Table(title=f"Kernels of {report.model}")
+    made = optional("rich.table", _EXTRA).Table(title=f"Kernels of {report.model}")
     made.add_column("layer", overflow="fold")
     made.add_column("kernel")
     for name in ("shape", "matrix norm", "operator norm", "certified bound", "stable rank"):
@@ -60,7 +50,7 @@ def table(report: Any) -> Any:
 
 def plot(report: Any, path: Any) -> None:
     """A picture of a spectral report: the norms of each kernel, one above the other."""
-    figure_class = optional("matplotlib.figure").Figure
+    figure_class = optional("matplotlib.figure", _EXTRA).Figure
     names = [
         record.layer if record.kernel == "kernel" else f"{record.layer}/{record.kernel}"
         for record in report
@@ -91,8 +81,8 @@ def _bar(shown: bool) -> Iterator[Any]:
     if not shown:
         yield None
         return
-    console = optional("rich.console").Console(stderr=True)
-    with optional("rich.progress").Progress(console=console, transient=True) as bar:
+    console = optional("rich.console", _EXTRA).Console(stderr=True)
+    with optional("rich.progress", _EXTRA).Progress(console=console, transient=True) as bar:
         yield bar
 
 

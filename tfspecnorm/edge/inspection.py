@@ -1,0 +1,67 @@
+"""What a LiteRT file is, without the model that it came from."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tfspecnorm._checks import check_positive_integer
+from tfspecnorm.edge import _micro
+from tfspecnorm.edge._formats import litert
+from tfspecnorm.edge._measuring import measured
+from tfspecnorm.edge.report import EdgeReport, TensorInfo
+
+_SAMPLES = 32
+
+
+def inspect(
+    path: str | os.PathLike,
+    micro: bool | None = None,
+    runs: int = 50,
+    threads: int = 1,
+    seed: int = 0,
+) -> EdgeReport:
+    """Operators, types, size, latency and memory of a LiteRT file, on 32 random samples.
+
+    Args:
+        path: A `.tflite` file, from wherever.
+        micro: Whether to run it in the interpreter for microcontrollers too. Defaults to int8
+            files where tflite-micro is installed.
+        runs: Number of timed runs.
+        threads: Number of threads that an operator may use, at least 1.
+        seed: Seed of the samples.
+
+    Returns:
+        `EdgeReport`; what needs the model is `None` in it.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is no LiteRT file, or a damaged one.
+        ImportError: If the extra `edge` is not installed.
+
+    Example:
+
+    >>> report = inspect("model.tflite")  # doctest: +SKIP
+    >>> report.operators, report.micro.arena_bytes  # doctest: +SKIP
+    ({'CONV_2D': 6, 'FULLY_CONNECTED': 1, 'MAX_POOL_2D': 4}, 74096)
+    """
+    runs, threads = check_positive_integer("runs", runs), check_positive_integer("threads", threads)
+    if micro:
+        _micro.check_installed()
+    opened = litert.open_file(Path(path), threads=threads)
+    random = np.random.default_rng(seed)
+    samples = [_fill(part, random) for part in opened.inputs]
+    if micro is None:
+        micro = opened.quantize == "int8" and _micro.is_installed()
+    return measured("LiteRT", Path(path), opened, samples, runs, threads, micro)
+
+
+def _fill(part: TensorInfo, random: np.random.Generator) -> np.ndarray:
+    """Samples that use the whole range of a quantized input."""
+    shape = (_SAMPLES, *part.shape[1:])
+    if part.scale is not None:
+        limits = np.iinfo(part.dtype)
+        return part.floating(random.integers(limits.min, limits.max + 1, shape))
+    if np.issubdtype(np.dtype(part.dtype), np.floating):
+        return random.standard_normal(shape)
+    return random.integers(0, 2, shape)
