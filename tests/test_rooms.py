@@ -34,7 +34,8 @@ MAY_KNOW = {
     "edge": {"_checks", "_files", "_optional", "_version", "surgery"},
     "callbacks": {"_checks", "_files", "_gradients", "kernels", "layers", "norms"},
     "metrics": {"_checks", "_files"},
-    "__main__": {"analysis"},
+    "_commands": {"_files", "analysis", "edge", "surgery"},
+    "__main__": {"_commands"},
     "models": {"_checks", "initializers", "layers"},
     "gan": {"_checks", "_configurable"},
 }
