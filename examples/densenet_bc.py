@@ -20,7 +20,7 @@ from tfspecnorm.models import densenet_bc
 DEPTH, SMOKE_DEPTH = 22, 10
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> common.Images:
     options = common.parse_options(
         network="densenet_bc",
         description=__doc__,
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments=arguments,
     )
     options.depth = options.depth or (SMOKE_DEPTH if options.smoke else DEPTH)
-    common.train_classifier("densenet_bc", options, build)
+    return common.train_classifier("densenet_bc", options, build)
 
 
 def build(options: argparse.Namespace, images: common.Images) -> keras.Model:

@@ -27,7 +27,7 @@ BLOCKS = {
 START_IMAGES = 256
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> common.Images:
     options = common.parse_options(
         network="mobilenet_v2",
         description=__doc__,
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments=arguments,
     )
     options.blocks = options.blocks or ("smoke" if options.smoke else "small")
-    common.train_classifier("mobilenet_v2", options, build)
+    return common.train_classifier("mobilenet_v2", options, build)
 
 
 def build(options: argparse.Namespace, images: common.Images) -> keras.Model:

@@ -17,7 +17,7 @@ import keras
 from tfspecnorm.models import small_cnn
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> common.Images:
     options = common.parse_options(
         network="small_cnn",
         description=__doc__,
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         image_size=28,
         arguments=arguments,
     )
-    common.train_classifier("small_cnn", options, build, repeat_grey=False)
+    return common.train_classifier("small_cnn", options, build, repeat_grey=False)
 
 
 def build(options: argparse.Namespace, images: common.Images) -> keras.Model:

@@ -17,7 +17,7 @@ import keras
 from tfspecnorm.models import vgg7
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> common.Images:
     options = common.parse_options(
         network="vgg7",
         description=__doc__,
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         learning_rate=1e-3,
         arguments=arguments,
     )
-    common.train_classifier("vgg7", options, build)
+    return common.train_classifier("vgg7", options, build)
 
 
 def build(options: argparse.Namespace, images: common.Images) -> keras.Model:

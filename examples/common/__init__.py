@@ -25,6 +25,7 @@ try:
         from common.generative import GAN_OPTIONS, Samples, load_generative_images
         from common.norms import raw_norms
         from common.options import (
+            Parser,
             chosen_normalization,
             integer_of_at_least,
             parse_options,
@@ -40,6 +41,7 @@ except UsageError as error:
     sys.exit(wrong_use(error))
 
 __all__ = [
+    "Parser",
     "DATASETS",
     "GENERATIVE_DATASETS",
     "CheckError",

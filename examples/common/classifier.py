@@ -38,7 +38,7 @@ def train_classifier(
     build: Callable[[argparse.Namespace, Images], keras.Model],
     optimizer: Callable[[argparse.Namespace, int], keras.optimizers.Optimizer] = cosine_adam,
     repeat_grey: bool = True,
-) -> None:
+) -> Images:
     """Loads the data, trains with `model.fit`, and delivers models, LiteRT file and report.
 
     A training that `--output` holds goes on after its last finished epoch.
@@ -49,6 +49,9 @@ def train_classifier(
         build: Function from the options and the data to the model.
         optimizer: Function from the options and the number of training steps to the optimizer.
         repeat_grey: Whether grey images get three channels.
+
+    Returns:
+        The data.
     """
     with Run(network, options) as run:
         run.print_start()
@@ -83,6 +86,7 @@ def train_classifier(
             model = run.strategy.local(model)
             deliver(model, tfspecnorm.fold(model), images, state.history, run)
         run.strategy.finish()
+    return images
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import numpy as np
 from common import backend
 from common.command import CheckError
 from common.datasets import Images
-from common.litert import export_litert, run_litert
+from common.litert import export_litert
 from common.plots import plot_curves
 from common.report import Result, write_report
 from common.run import Run
@@ -61,7 +61,7 @@ def deliver(
         training_seconds=sum(history["seconds"]),
     )
     if backend.NAME == "tensorflow":
-        result = _with_litert(result, folded, tests, logits, images.test_labels, run)
+        result = _with_litert(result, model, (tests, images.test_labels), logits, run)
     standardization = {"mean": images.mean.tolist(), "deviation": images.deviation.tolist()}
     write_report(run, result, standardization)
     return result
@@ -69,24 +69,21 @@ def deliver(
 
 def _with_litert(
     result: Result,
-    folded: keras.Model,
-    tests: np.ndarray,
+    model: keras.Model,
+    evaluation: tuple[np.ndarray, np.ndarray],
     logits: np.ndarray,
-    labels: np.ndarray,
     run: Run,
 ) -> Result:
     """Writes the LiteRT file, runs it on all test images, and adds what it found."""
     with run.folder.writing(f"{run.network}.tflite") as path:
-        export_litert(folded, path)
-        litert_logits, seconds = run_litert(path, tests)
-        difference = check_agreement("the LiteRT file", litert_logits, logits)
-        size = path.stat().st_size
+        report = export_litert(model, path, evaluation)
+        check_difference("the LiteRT file", report.largest_difference, logits)
     return dataclasses.replace(
         result,
-        accuracy_litert=_accuracy(litert_logits, labels),
-        largest_difference=difference,
-        litert_bytes=size,
-        latency_ms=1000 * float(np.median(seconds)),
+        accuracy_litert=report.accuracy_file,
+        largest_difference=report.largest_difference,
+        litert_bytes=report.file_bytes,
+        latency_ms=report.latency_ms,
     )
 
 
@@ -94,20 +91,21 @@ def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(logits.argmax(axis=-1) == labels))
 
 
-def check_agreement(what: str, outputs: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference of two arrays, or a `CheckError` if it is too large.
+def check_agreement(what: str, outputs: np.ndarray, expected: np.ndarray) -> None:
+    """Raise a `CheckError` if two arrays differ by too much, see `check_difference`."""
+    check_difference(what, float(np.max(np.abs(outputs - expected))), expected)
+
+
+def check_difference(what: str, difference: float, expected: np.ndarray) -> None:
+    """Raise a `CheckError` if outputs differ by too much from the trained model's.
 
     That is more than 1e-4, or than 1e-4 times the largest output, which is how outputs round.
 
     Args:
         what: What made the outputs, the beginning of a sentence.
-        outputs: Array.
+        difference: Their largest |difference|.
         expected: Array of the trained model.
-
-    Returns:
-        The largest |difference|.
     """
-    difference = float(np.max(np.abs(outputs - expected)))
     limit = LARGEST_DIFFERENCE * max(1.0, float(np.max(np.abs(expected))))
     # Not `difference > limit`: a NaN must not pass.
     if not difference <= limit:
@@ -115,4 +113,3 @@ def check_agreement(what: str, outputs: np.ndarray, expected: np.ndarray) -> flo
             f"{what} differs from the trained model by {difference:.1e} in an output; at most "
             f"{limit:.1e} is wanted"
         )
-    return difference

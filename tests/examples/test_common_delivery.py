@@ -1,5 +1,6 @@
 """What a run leaves behind: curves, models, a checked file, a report."""
 
+import dataclasses
 import json
 import struct
 import zlib
@@ -109,14 +110,13 @@ def test_folded_model_that_differs_is_refused(run, images, model):
 
 @pytest.mark.parametrize("change", [1e-2, np.nan])
 def test_file_that_differs_is_refused_and_removed(run, images, model, change, monkeypatch):
-    run_litert = delivery.run_litert
+    export_litert = delivery.export_litert
 
-    def changed(path, images):
-        outputs, seconds = run_litert(path, images)
-        outputs[-1, -1] += change
-        return outputs, seconds
+    def changed(*arguments):
+        report = export_litert(*arguments)
+        return dataclasses.replace(report, largest_difference=change)
 
-    monkeypatch.setattr(delivery, "run_litert", changed)
+    monkeypatch.setattr(delivery, "export_litert", changed)
     with pytest.raises(common.CheckError) as caught:
         common.deliver(model, tfspecnorm.fold(model), images, HISTORY, run)
     assert str(caught.value).startswith("the LiteRT file differs from the trained model by ")

@@ -1,5 +1,6 @@
 """How far two ways to compute the same outputs are apart."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,19 @@ def differences(outputs: Arrays, expected: Arrays) -> tuple[float, float]:
     ]
     all_of_them = np.concatenate(found)
     return float(all_of_them.max()), float(all_of_them.mean())
+
+
+def signal_to_noise_db(outputs: Arrays, expected: Arrays) -> float:
+    """Signal-to-noise ratio of the outputs in decibels, infinite for equal ones.
+
+    10·log₁₀(Σ expected² / Σ (outputs − expected)²)
+    """
+    signal = sum(float(np.sum(np.square(part, dtype="float64"))) for part in expected)
+    noise = sum(
+        float(np.sum(np.square(made.astype("float64") - wanted)))
+        for made, wanted in zip(outputs, expected, strict=True)
+    )
+    return float(10 * np.log10(signal / noise)) if noise and signal else math.inf
 
 
 def agreement(outputs: Arrays, expected: Arrays) -> float | None:

@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 
 from tfspecnorm._version import __version__
-from tfspecnorm.edge._comparison import accuracy, agreement, differences
+from tfspecnorm.edge._comparison import (
+    accuracy,
+    agreement,
+    differences,
+    signal_to_noise_db,
+)
 from tfspecnorm.edge._formats.format import Arrays, Opened
 from tfspecnorm.edge._micro import run_micro
 from tfspecnorm.edge.report import EdgeReport
@@ -82,6 +87,7 @@ def compared(report: EdgeReport, outputs: Arrays, expected: Arrays, classes: Any
         report,
         largest_difference=largest,
         mean_difference=mean,
+        signal_to_noise_db=signal_to_noise_db(outputs, expected),
         agreement=agreement(outputs, expected),
     )
     if classes is None:

@@ -26,11 +26,13 @@ def rows(report: Any) -> list[tuple[str, str]]:
             ("accuracy drop", f"{100 * report.accuracy_drop:.2f} points"),
         ]
     if report.largest_difference is not None:
+        found.append(("samples compared", f"{report.samples:,}"))
+        if report.agreement is not None:
+            found.append(("same prediction as the model", f"{report.agreement:.2%}"))
         found += [
-            ("samples compared", f"{report.samples:,}"),
-            ("same prediction as the model", f"{report.agreement:.2%}"),
             ("largest difference of an output", f"{report.largest_difference:.2e}"),
             ("mean difference", f"{report.mean_difference:.2e}"),
+            ("signal-to-noise ratio", f"{report.signal_to_noise_db:.1f} dB"),
         ]
     if report.latency_ms is not None:
         low, high = report.latency_range_ms
@@ -54,15 +56,10 @@ def _micro_rows(micro: Any) -> list[tuple[str, str]]:
         ("model (flash)", f"{micro.model_bytes:,} bytes"),
         ("arena (RAM)", f"{micro.arena_bytes:,} bytes"),
     ]
-    if micro.samples:
-        found += [
-            (
-                "same prediction as LiteRT",
-                f"{micro.agreement:.2%} of {micro.samples:,}",
-            ),
-            ("largest difference to LiteRT", f"{micro.largest_difference:.2e}"),
-        ]
-    return found
+    if micro.agreement is not None:
+        same = f"{micro.agreement:.2%} of {micro.samples:,}"
+        found.append(("same prediction as LiteRT", same))
+    return [*found, ("largest difference to LiteRT", f"{micro.largest_difference:.2e}")]
 
 
 def _tensor(part: Any) -> str:

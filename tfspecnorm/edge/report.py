@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,8 @@ class EdgeReport:
         samples: Number of samples that the file and the Keras model were compared on.
         largest_difference: Largest |difference| of an output to the Keras model's.
         mean_difference: Mean |difference|.
+        signal_to_noise_db: 10·log₁₀(Σ outputs² / Σ differences²) in decibels, of the model's
+            outputs and the differences to them; infinite for no difference.
         agreement: Share of samples for which the largest output is the same as the model's.
         accuracy_model: Share of right answers of the Keras model.
         accuracy_file: The same for the file.
@@ -117,6 +120,7 @@ class EdgeReport:
     samples: int = 0
     largest_difference: float | None = None
     mean_difference: float | None = None
+    signal_to_noise_db: float | None = None
     agreement: float | None = None
     accuracy_model: float | None = None
     accuracy_file: float | None = None
@@ -139,8 +143,11 @@ class EdgeReport:
         return {**dataclasses.asdict(self), "accuracy_drop": self.accuracy_drop}
 
     def to_json(self) -> str:
-        """All of it as JSON."""
-        return json.dumps(self.to_dict(), indent=2)
+        """All of it as JSON, with `null` for an infinite ratio."""
+        found = self.to_dict()
+        if found["signal_to_noise_db"] == math.inf:
+            found["signal_to_noise_db"] = None
+        return json.dumps(found, indent=2, allow_nan=False)
 
     def to_markdown(self) -> str:
         """A table of two columns in Markdown."""

@@ -1,0 +1,161 @@
+"""Trains four small networks with every normalization, and exports them for microcontrollers.
+
+    python examples/saved_models.py
+    python examples/saved_models.py --networks vgg7 --seeds 1
+
+For each of VGG7, MobileNetV2, DenseNet-BC and the three-layer CNN, reduced to less than 60,000
+parameters, and each of five normalizations it trains on the digits of scikit-learn, exports a
+float and an int8 file, and runs them, also in the interpreter for microcontrollers. The models of
+the first seed and the table of all results go to savedmodels/. What is finished stays: the same
+command goes on after an interruption, and two processes may train different networks.
+"""
+
+import argparse
+import functools
+import json
+import math
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import common
+import densenet_bc
+import keras
+import mobilenet_v2
+import small_cnn
+import vgg7
+from common import edge_table
+
+import tfspecnorm
+
+ROOT = Path(__file__).resolve().parents[1] / "savedmodels"
+NORMALIZATIONS = ("none", "batch", "spectral", "mean-spectral", "weight")
+CALIBRATION_IMAGES = 500
+# Three layers that truly have norm 1 hand on too little of each block's input; "spectral" has a
+# factor there.
+_NEEDS_SCALE = ("mobilenet_v2", "densenet_bc")
+_SMALL = ("--image-size", "16", "--epochs", "40")
+NETWORKS = {
+    "vgg7": (vgg7, ("--width", "0.25")),
+    "small_cnn": (small_cnn, ("--width", "0.25")),
+    "mobilenet_v2": (mobilenet_v2, ("--width", "0.35", "--last-filters", "128", *_SMALL)),
+    "densenet_bc": (densenet_bc, ("--depth", "16", "--growth", "10", *_SMALL)),
+}
+FILES = {"float32": "float32.tflite", "int8": "int8.tflite"}
+# One more row of the table, whose files are too large to keep.
+FULL = ("vgg7-full", "spectral", 0)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parse(arguments)
+    found = []
+    for name, normalization, seed in runs(options):
+        entry = finished(options, name, normalization, seed)
+        found.append(entry)
+        if seed == 0 and name != FULL[0]:
+            keep(options, name, normalization)
+    if not options.only_train:
+        write(options.output / "results.json", json.dumps(found, indent=1) + "\n")
+        write(options.output / "README.md", edge_table.page(found))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = common.Parser(__doc__)
+    add = parser.add_argument
+    add("--networks", nargs="+", choices=NETWORKS, default=tuple(NETWORKS), help="default: all")
+    add("--seeds", type=common.positive_integer, default=3, help="per network (default: 3)")
+    add("--no-full", action="store_true", help="leave the full VGG7 out")
+    add("--only-train", action="store_true", help="do not write the table")
+    add("--output", type=Path, default=ROOT, help="default: savedmodels in the repository")
+    add("--work", type=Path, default=ROOT / "demo" / "edge", help="folder of the trainings")
+    add("--smoke", action="store_true", help="a few images and epochs, to see that all works")
+    return parser.parse_args(arguments)
+
+
+def runs(options: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
+    """Network, normalization and seed of each training."""
+    for name in options.networks:
+        for normalization in NORMALIZATIONS:
+            for seed in range(options.seeds):
+                yield name, normalization, seed
+    if not options.no_full:
+        yield FULL
+
+
+def finished(
+    options: argparse.Namespace, name: str, normalization: str, seed: int
+) -> dict[str, Any]:
+    """The result of a run: what its folder holds, or a new one."""
+    folder = options.work / f"{name}-{normalization}-{seed}"
+    network, words = (vgg7, ()) if name == FULL[0] else NETWORKS[name]
+    chosen = normalization
+    if normalization == "spectral" and name in _NEEDS_SCALE:
+        chosen = "scaled-spectral"
+    words = [*words, "--normalization", chosen, "--seed", str(seed)]
+    if options.smoke:
+        words += ["--smoke", "--epochs", "1"]
+    path = folder / "edge.json"
+    if path.exists():
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        if entry["arguments"] == words:
+            return entry
+    keras.utils.clear_session()
+    images = network.main([*words, "--output", str(folder)])
+    model = keras.saving.load_model(folder / "trained.keras", compile=False)
+    entry = {
+        "network": name,
+        "normalization": normalization,
+        "seed": seed,
+        "arguments": words,
+        "trained_parameters": sum(
+            math.prod(variable.shape) for variable in model.trainable_variables
+        ),
+        "float32": exported(model, images, folder / FILES["float32"], None),
+        "int8": exported(model, images, folder / FILES["int8"], "int8"),
+    }
+    write(path, json.dumps(entry, indent=1) + "\n")
+    return entry
+
+
+def exported(
+    model: keras.Model, images: common.Images, path: Path, quantize: str | None
+) -> dict[str, Any]:
+    """What the written file does on the test images."""
+    report = tfspecnorm.export(
+        model,
+        path,
+        quantize=quantize,
+        calibration=images.standardized(images.train_images[:CALIBRATION_IMAGES]),
+        evaluation=(images.standardized_test_images(), images.test_labels),
+    )
+    return {**json.loads(report.to_json()), "path": path.name}
+
+
+def keep(options: argparse.Namespace, name: str, normalization: str) -> None:
+    """Puts the files of a run where the golden files are, the model without its optimizer."""
+    folder = options.work / f"{name}-{normalization}-0"
+    options.output.mkdir(parents=True, exist_ok=True)
+    model = keras.saving.load_model(folder / "trained.keras", compile=False)
+    for ending, write_file in (
+        (".keras", model.save),
+        *((file, functools.partial(shutil.copyfile, folder / file)) for file in FILES.values()),
+    ):
+        target = (
+            options.output / f"{name}-{normalization}{'' if ending == '.keras' else '-'}{ending}"
+        )
+        partial = target.with_name(f".partial-{target.name}")
+        write_file(partial)
+        partial.replace(target)
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file in one step."""
+    partial = path.with_name(f".partial-{path.name}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(common.run_script(main))
