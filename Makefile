@@ -10,6 +10,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # What has to hold on every backend.
 BACKEND_TESTS = $(wildcard tests/test_import.py tests/kernels tests/layers tests/norms \
 	tests/surgery tests/migration tests/analysis tests/callbacks tests/metrics tests/gan \
+	tests/edge/test_formats.py tests/edge/test_samples.py \
 	tests/test_files.py tests/test_initializers.py tests/test_main.py tests/test_schedules.py)
 # One run of every example, and two devices.
 BACKEND_EXAMPLES = tests/examples/test_smoke.py tests/examples/test_parallel.py
@@ -64,13 +65,13 @@ tested := requirements/tested.txt
 	$(call install,.venv,tensorflow-cpu$(comma)examples$(comma)edge,$(tested))
 
 .venv/installed-test: setup.cfg pyproject.toml $(tested)
-	$(call install,.venv,tensorflow-cpu$(comma)examples$(comma)edge$(comma)test,$(tested))
+	$(call install,.venv,tensorflow-cpu$(comma)examples$(comma)edge$(comma)onnx$(comma)test,$(tested))
 
 .venv-jax/installed-test: setup.cfg pyproject.toml $(tested)
 	$(call install,.venv-jax,jax$(comma)examples$(comma)test,$(tested))
 
 .venv-torch/installed-test: setup.cfg pyproject.toml $(tested)
-	$(call install,.venv-torch,torch$(comma)examples$(comma)test,$(tested))
+	$(call install,.venv-torch,torch$(comma)examples$(comma)onnx$(comma)test,$(tested))
 
 .venv-lowest/installed-test: setup.cfg pyproject.toml requirements/lowest.txt
 	$(call install,.venv-lowest,tensorflow-cpu$(comma)test,requirements/lowest.txt)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfspecnorm.edge._schema import read_contents
 from tfspecnorm.edge._signature import Input, call
 
 QUANTIZATIONS = (None, "float16", "dynamic", "int8")
@@ -30,7 +31,8 @@ def to_litert(
         samples: Calibration samples of `"int8"`, one array for each input.
 
     Raises:
-        ValueError: If the model needs an operator that LiteRT has not, or not in int8.
+        ValueError: If the model needs an operator that LiteRT has not, or not in int8, or has a
+            loop and is to be int8.
     """
     import tensorflow as tf
 
@@ -39,6 +41,8 @@ def to_litert(
         *(tf.TensorSpec((1, *part.shape), part.dtype, name=part.name) for part in inputs)
     )
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], function)
+    if quantize == "int8":
+        _check_without_loops(model, _converted(converter, model, None))
     if quantize is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
@@ -49,6 +53,10 @@ def to_litert(
         converter.representative_dataset = lambda: (
             [array[number : number + 1] for array in samples] for number in range(len(samples[0]))
         )
+    return _converted(converter, model, quantize)
+
+
+def _converted(converter: Any, model: keras.Model, quantize: str | None) -> bytes:
     try:
         with warnings.catch_warnings():
             # The converter asks for statistics that the calibration is about to make.
@@ -61,6 +69,16 @@ def to_litert(
             f"{' in int8' if quantize == 'int8' else ''}. "
             f"Received: model '{model.name}', for which its converter says: {_reason(error)}"
         ) from error
+
+
+def _check_without_loops(model: keras.Model, data: bytes) -> None:
+    """Raise a `ValueError` for a loop: the calibration of one ends the whole process."""
+    if "WHILE" in read_contents("", data).operators:
+        raise ValueError(
+            'Argument `quantize` must be another than "int8" for a model with a loop; recurrent '
+            "layers have none if they are made with `unroll=True`. "
+            f"Received: quantize='int8' with model '{model.name}'"
+        )
 
 
 def _reason(error: Any) -> str:

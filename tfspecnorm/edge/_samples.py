@@ -21,9 +21,9 @@ def read_samples(
     Args:
         argument: Name of the caller's argument, for errors.
         data: An array or tensor; a list of them for several inputs, or a dict by their names; a
-            tuple of one of these and the labels; or what yields any of these in batches or one
-            by one (a `tf.data.Dataset`, a `keras.utils.PyDataset`, a data loader, a generator),
-            or a function that returns it.
+            tuple of one of these and the labels, or a list of the inputs and the labels; or what
+            yields any of these in batches or one by one (a `tf.data.Dataset`, a
+            `keras.utils.PyDataset`, a data loader, a generator), or a function that returns it.
         inputs: The inputs of the model.
         limit: Number of samples after which reading stops. Defaults to none.
 
@@ -35,7 +35,7 @@ def read_samples(
     """
     parts, labels, count = [], [], 0
     for batch in _batches(argument, data):
-        given, label = _split(batch)
+        given, label = _split(batch, len(inputs))
         arrays = _fitted(argument, given, inputs)
         if label is not None:
             label = np.atleast_1d(_array(argument, label))
@@ -90,10 +90,13 @@ def _is_data(value: Any) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
 
 
-def _split(batch: Any) -> tuple[Any, Any]:
+def _split(batch: Any, inputs: int) -> tuple[Any, Any]:
     """Inputs and labels, of what a data set yields."""
     if isinstance(batch, tuple):
         return batch[0], batch[1] if len(batch) > 1 else None
+    if isinstance(batch, list) and len(batch) == inputs + 1:
+        # As the data loaders of PyTorch have them.
+        return batch[:-1], batch[-1]
     return batch, None
 
 

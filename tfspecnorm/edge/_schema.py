@@ -31,15 +31,19 @@ class Contents:
     @property
     def quantize(self) -> str | None:
         """The kind of quantization, as `export` names it."""
-        if self.activations == ("int8",):
+        if "int8" in self.activations:
             return "int8"
         if "int8" in self.constants:
             return "dynamic"
         return "float16" if "float16" in self.constants else None
 
 
-def read_contents(path: str | os.PathLike) -> Contents:
+def read_contents(path: str | os.PathLike, data: bytes | None = None) -> Contents:
     """The contents of a LiteRT file.
+
+    Args:
+        path: The file.
+        data: Its bytes, if they are at hand.
 
     Raises:
         ImportError: If ai-edge-litert is not installed.
@@ -47,7 +51,7 @@ def read_contents(path: str | os.PathLike) -> Contents:
         ValueError: If it is no LiteRT file.
     """
     schema = optional("ai_edge_litert.schema_py_generated", "edge")
-    data = Path(path).read_bytes()
+    data = Path(path).read_bytes() if data is None else data
     check_litert(path, data)
     model = schema.Model.GetRootAsModel(data, 0)
     names, types = _names(schema.BuiltinOperator), _names(schema.TensorType)

@@ -138,6 +138,11 @@ class EdgeReport:
             return None
         return self.accuracy_model - self.accuracy_file
 
+    @property
+    def is_integer(self) -> bool:
+        """Whether all operators of a LiteRT file compute with 8-bit integers."""
+        return self.activations == ("int8",)
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as a dict, with `accuracy_drop`."""
         return {**dataclasses.asdict(self), "accuracy_drop": self.accuracy_drop}

@@ -1,6 +1,7 @@
 """The SavedModel of TensorFlow, a folder, for TensorFlow Serving and other converters."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -37,10 +38,24 @@ def _open(path: Path, inputs: list[Input], threads: int) -> Opened:
 
     return Opened(
         run,
-        counted(part.type for part in function.graph.get_operations()),
+        counted(_operators(function)),
         input_infos(inputs),
         tuple(TensorInfo(name, tuple(part.shape), part.dtype.name) for name, part in made),
     )
+
+
+def _operators(function: Any) -> list[str]:
+    """Names of the operators that one call runs, in the functions that it calls."""
+    graph = function.graph.as_graph_def()
+    bodies = {body.signature.name: body.node_def for body in graph.library.function}
+    found, waiting = [], [graph.node]
+    while waiting:
+        for node in waiting.pop():
+            called = [value.func.name for value in node.attr.values() if value.func.name]
+            waiting += [bodies[name] for name in called if name in bodies]
+            if not called:
+                found.append(node.op)
+    return found
 
 
 def _place(name: str) -> tuple[int, str]:
