@@ -56,6 +56,8 @@ def load_arrays(path: Path) -> Any:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path} holds no arrays that NumPy can load: {error}") from error
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise UsageError(f"{path} holds no arrays that NumPy can load")
     labels = arrays.pop("y", None)
     if not arrays:
         raise UsageError(f"{path} must hold samples as an array x, or one named as each input")

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import tree
 
+_BATCH = 32
+
 
 @dataclasses.dataclass(frozen=True)
 class Input:
@@ -89,7 +91,14 @@ def call(model: keras.Model, arrays: list[Any]) -> list[Any]:
 
 
 def predict(model: keras.Model, arrays: list[np.ndarray]) -> list[np.ndarray]:
-    """The same for many samples, in batches."""
-    structure = model.input if len(arrays) > 1 else 0
-    outputs = model.predict(tree.pack_sequence_as(structure, list(arrays)), verbose=0)
-    return [np.asarray(output, dtype="float32") for output in tree.flatten(outputs)]
+    """The same for many samples, in batches.
+
+    Layer by layer, not as one graph: what a compiler makes of that is not what the layers say
+    where it fuses them wrongly, as TensorFlow does on CPUs with a convolution, its bias, a sum and
+    a leaky ReLU.
+    """
+    rows = []
+    for start in range(0, len(arrays[0]), _BATCH):
+        batch = [keras.ops.convert_to_tensor(array[start : start + _BATCH]) for array in arrays]
+        rows.append([keras.ops.convert_to_numpy(part) for part in call(model, batch)])
+    return [np.concatenate(column).astype("float32") for column in zip(*rows, strict=True)]

@@ -108,6 +108,14 @@ def resnet_separable(
     def activated(inputs: Any, prefix: str) -> Any:
         return _building.activation(negative_slope, f"{prefix}_activation")(inputs)
 
+    def activated_sum(inputs: Any, prefix: str) -> Any:
+        if not negative_slope:
+            return activated(inputs, prefix)
+        # On a CPU TensorFlow makes one operation of a convolution, its bias, a sum and a leaky
+        # ReLU, with a slope of 0.2 whatever the layer says.
+        scaled = layers.Rescaling(negative_slope, name=f"{prefix}_slope")(inputs)
+        return layers.Maximum(name=f"{prefix}_activation")([inputs, scaled])
+
     inputs = keras.Input(input_shape, name="image")
     filters = _building.filters_of(_FILTERS, width)
     outputs = activated(separable(inputs, filters, 1, "conv1"), "conv1")
@@ -122,7 +130,7 @@ def resnet_separable(
             if strides > 1 or shortcut.shape[-1] != filters:
                 shortcut = pointwise(shortcut, filters, strides, f"{prefix}_shortcut")
             outputs = layers.Add(name=f"{prefix}_add")([shortcut, outputs])
-            outputs = activated(outputs, prefix)
+            outputs = activated_sum(outputs, prefix)
     outputs = layers.GlobalAveragePooling2D(name="pool")(outputs)
     outputs = _classifiers.head(normalization, classes)(outputs)
     return keras.Model(inputs, outputs, name=name)

@@ -23,8 +23,10 @@ def _write(
 
 def open_file(path: Path, inputs: list[Input] | None = None, threads: int = 1) -> Opened:
     """A LiteRT file, which alone tells all about itself."""
-    contents = read_contents(path)
+    path.stat()
+    # The interpreter checks the file, on whose offsets the contents rely.
     interpreter = Interpreter(path, threads)
+    contents = read_contents(path)
 
     def run(samples: Arrays) -> Arrays:
         return interpreter.floating(interpreter.run(interpreter.quantized(samples)))
