@@ -25,6 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> common.Images:
         epochs=25,
         batch_size=32,
         learning_rate=1e-3,
+        extra=(
+            (
+                "--dropout",
+                {"type": common.fraction, "help": "after each pooling (default: 0.3 with batch)"},
+            ),
+        ),
         arguments=arguments,
     )
     return common.train_classifier("vgg7", options, build)
@@ -32,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> common.Images:
 
 def build(options: argparse.Namespace, images: common.Images) -> keras.Model:
     normalization = common.chosen_normalization(options)
-    return vgg7(images.shape, images.classes, normalization, options.width)
+    return vgg7(images.shape, images.classes, normalization, options.width, dropout=options.dropout)
 
 
 if __name__ == "__main__":

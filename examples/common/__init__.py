@@ -27,6 +27,7 @@ try:
         from common.options import (
             Parser,
             chosen_normalization,
+            fraction,
             integer_of_at_least,
             parse_options,
             positive_integer,
@@ -54,6 +55,7 @@ __all__ = [
     "TrainingState",
     "UsageError",
     "chosen_normalization",
+    "fraction",
     "cosine_adam",
     "deliver",
     "integer_of_at_least",

@@ -231,3 +231,22 @@ def test_loops(tmp_path):
             continue
         with pytest.raises(ValueError, match="unroll=True.*quantize='int8'"):
             tfspecnorm.export(model, path, "int8", data)
+
+
+def test_a_layer_that_is_always_zero(tmp_path):
+    """The faster kernels of the interpreter refuse the mean of zeros."""
+    parts = [layers.Conv2D(4, 3, activation="relu"), layers.GlobalAveragePooling2D()]
+    model = keras.Sequential([keras.Input(SHAPE), *parts, layers.Dense(3)])
+    model.layers[0].bias.assign(np.full(4, -1000.0))
+    model.layers[-1].bias.assign([1.0, 2.0, -3.0])
+    report = tfspecnorm.export(model, tmp_path / "model.tflite", "int8", tools.random(20, *SHAPE))
+    assert report.is_integer
+    assert report.largest_difference < 0.02
+
+
+def test_weights_that_are_not_finite(model, tmp_path):
+    broken = keras.models.clone_model(model)
+    broken.layers[-1].layer.bias.assign([0.0, np.nan, 0.0, 0.0, 0.0])
+    with pytest.raises(ValueError, match=r"`model` must have finite weights.*\['bias'\]"):
+        tfspecnorm.export(broken, tmp_path / "model.tflite")
+    assert list(tmp_path.iterdir()) == []

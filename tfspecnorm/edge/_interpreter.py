@@ -31,11 +31,27 @@ class Interpreter:
 
     def __init__(self, path: str | os.PathLike, threads: int = 1) -> None:
         module = optional("ai_edge_litert.interpreter", "edge")
+        path = os.fspath(path)
         try:
-            self._interpreter = module.Interpreter(os.fspath(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
+            self._interpreter = module.Interpreter(path, num_threads=threads)
+        except ValueError as error:
             raise not_litert(path) from error
+        try:
+            self._interpreter.allocate_tensors()
+        except RuntimeError:
+            # The faster kernels refuse what the plain ones can compute, such as a layer whose
+            # outputs are all zero.
+            plain = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            self._interpreter = module.Interpreter(
+                path, num_threads=threads, experimental_op_resolver_type=plain
+            )
+            try:
+                self._interpreter.allocate_tensors()
+            except RuntimeError as error:
+                raise ValueError(
+                    "Argument `path` must be a file that LiteRT can run. "
+                    f"Received: path={path!r}, of which it says: {' '.join(str(error).split())}"
+                ) from error
         given, made = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._places = [part["index"] for part in given], [part["index"] for part in made]
         self.inputs, self.outputs = tuple(map(_info, given)), tuple(map(_info, made))

@@ -114,6 +114,7 @@ def export(
     expected = predict(model, samples)
     classes = classes_of("evaluation", labels, expected)
     plain = in_float32(fold(model, batch_norm=batch_norm))
+    _check_finite(plain)
     options = {"quantize": quantize, "samples": calibrated} if target.quantizes else {}
     writing = _files.writing_folder if target.is_folder else _files.writing
     with writing(path) as partial:
@@ -142,6 +143,19 @@ def _evaluated(
         return calibrated, None
     random = np.random.default_rng(seed)
     return [part.fill(_RANDOM_SAMPLES, random) for part in inputs], None
+
+
+def _check_finite(model: keras.Model) -> None:
+    broken = [
+        variable.name
+        for variable in model.weights
+        if not np.all(np.isfinite(keras.ops.convert_to_numpy(variable)))
+    ]
+    if broken:
+        raise ValueError(
+            "Argument `model` must have finite weights. "
+            f"Received: model '{model.name}' with infinite or undefined numbers in {broken}"
+        )
 
 
 def _check_quantize(quantize: Any, target: Format, calibration: Any) -> None:
