@@ -50,21 +50,30 @@ FULL = ("vgg7-full", "spectral", 0)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    found = []
+    results = options.output / "results.json"
+    found = known(results)
     for name, normalization, seed in runs(options):
         entry = finished(options, name, normalization, seed)
-        found.append(entry)
+        found[name, normalization, seed] = entry
         if seed == 0 and name != FULL[0]:
             keep(options, name, normalization)
     if not options.only_train:
-        write(options.output / "results.json", json.dumps(found, indent=1) + "\n")
-        write(options.output / "README.md", edge_table.page(found))
+        order = [*NETWORKS, FULL[0]], list(NORMALIZATIONS)
+        entries = [
+            found[key]
+            for key in sorted(
+                found, key=lambda key: (order[0].index(key[0]), order[1].index(key[1]), key[2])
+            )
+        ]
+        write(results, json.dumps(entries, indent=1) + "\n")
+        write(options.output / "README.md", edge_table.page(entries))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = common.Parser(__doc__)
     add = parser.add_argument
     add("--networks", nargs="+", choices=NETWORKS, default=tuple(NETWORKS), help="default: all")
+    add("--normalizations", nargs="+", choices=NORMALIZATIONS, default=NORMALIZATIONS)
     add("--seeds", type=common.positive_integer, default=3, help="per network (default: 3)")
     add("--no-full", action="store_true", help="leave the full VGG7 out")
     add("--only-train", action="store_true", help="do not write the table")
@@ -74,10 +83,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def known(path: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """What earlier calls found, by network, normalization and seed."""
+    entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return {(part["network"], part["normalization"], part["seed"]): part for part in entries}
+
+
 def runs(options: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
     """Network, normalization and seed of each training."""
     for name in options.networks:
-        for normalization in NORMALIZATIONS:
+        for normalization in options.normalizations:
             for seed in range(options.seeds):
                 yield name, normalization, seed
     if not options.no_full:
@@ -101,8 +116,9 @@ def finished(
         entry = json.loads(path.read_text(encoding="utf-8"))
         if entry["arguments"] == words:
             return entry
+    restart = ["--restart"] if path.exists() else []
     keras.utils.clear_session()
-    images = network.main([*words, "--output", str(folder)])
+    images = network.main([*words, *restart, "--output", str(folder)])
     model = keras.saving.load_model(folder / "trained.keras", compile=False)
     entry = {
         "network": name,
