@@ -36,12 +36,18 @@ CALIBRATION_IMAGES = 500
 # Three layers that truly have norm 1 hand on too little of each block's input; "spectral" has a
 # factor there.
 _NEEDS_SCALE = ("mobilenet_v2", "densenet_bc")
-_SMALL = ("--image-size", "16", "--epochs", "40")
+_SMALL = ("--image-size", "16")
 NETWORKS = {
-    "vgg7": (vgg7, ("--width", "0.25")),
+    "vgg7": (vgg7, ("--width", "0.25", "--dropout", "0", "--epochs", "40")),
     "small_cnn": (small_cnn, ("--width", "0.25")),
-    "mobilenet_v2": (mobilenet_v2, ("--width", "0.35", "--last-filters", "128", *_SMALL)),
-    "densenet_bc": (densenet_bc, ("--depth", "16", "--growth", "10", *_SMALL)),
+    "mobilenet_v2": (
+        mobilenet_v2,
+        ("--width", "0.35", "--last-filters", "128", *_SMALL, "--epochs", "80"),
+    ),
+    "densenet_bc": (
+        densenet_bc,
+        ("--depth", "16", "--growth", "12", *_SMALL, "--learning-rate", "0.002", "--epochs", "60"),
+    ),
 }
 FILES = {"float32": "float32.tflite", "int8": "int8.tflite"}
 # One more row of the table, whose files are too large to keep.
