@@ -11,15 +11,13 @@ from tfspecnorm.edge._formats.format import (
     Opened,
     counted,
     input_infos,
-    signature,
 )
 from tfspecnorm.edge._signature import Input
 from tfspecnorm.edge.report import TensorInfo
 
 
 def _write(model: keras.Model, inputs: list[Input], path: Path) -> None:
-    wanted = signature(inputs, None) if len(inputs) == 1 else None
-    model.export(path, format="tf_saved_model", verbose=False, input_signature=wanted)
+    model.export(path, format="tf_saved_model", verbose=False)
 
 
 def _open(path: Path, inputs: list[Input], threads: int) -> Opened:
