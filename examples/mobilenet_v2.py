@@ -10,10 +10,12 @@ that was interrupted goes on after its last finished epoch when the same command
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import common
 import keras
 
+import tfspecnorm
 from tfspecnorm.initializers import data_dependent
 from tfspecnorm.models import mobilenet_v2
 from tfspecnorm.models.mobilenet_v2 import STAGES
@@ -56,18 +58,26 @@ def main(arguments: Sequence[str] | None = None) -> common.Images:
 
 
 def build(options: argparse.Namespace, images: common.Images) -> keras.Model:
-    model = mobilenet_v2(
+    normalization = common.chosen_normalization(options)
+    model = network(options, images, normalization)
+    if normalization.name in ("none", "weight"):
+        # In this depth the usual start makes the logits vanish, gains of 1 make them explode.
+        twin = model if normalization.name == "weight" else network(options, images, "weight")
+        data_dependent(twin, images.standardized(images.train_images[:START_IMAGES]))
+        if twin is not model:
+            model.set_weights(tfspecnorm.fold(twin).get_weights())
+    return model
+
+
+def network(options: argparse.Namespace, images: common.Images, normalization: Any) -> keras.Model:
+    return mobilenet_v2(
         images.shape,
         images.classes,
-        common.chosen_normalization(options),
+        normalization,
         options.width,
         stages=BLOCKS[options.blocks],
         last_filters=options.last_filters,
     )
-    if options.normalization == "weight":
-        # Gains of 1 make the logits of this depth so large that training fails.
-        data_dependent(model, images.standardized(images.train_images[:START_IMAGES]))
-    return model
 
 
 if __name__ == "__main__":

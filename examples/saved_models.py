@@ -42,7 +42,7 @@ NETWORKS = {
     "small_cnn": (small_cnn, ("--width", "0.25")),
     "mobilenet_v2": (
         mobilenet_v2,
-        ("--width", "0.35", "--last-filters", "128", *_SMALL, "--epochs", "80"),
+        ("--width", "0.35", "--last-filters", "128", *_SMALL, "--epochs", "40"),
     ),
     "densenet_bc": (
         densenet_bc,
