@@ -17,6 +17,7 @@ import math
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,19 @@ FULL = ("vgg7-full", "spectral", 0)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    results = options.output / "results.json"
-    found = known(results)
+    if not find_spec("tflite_micro"):
+        raise common.UsageError(
+            'the package tflite_micro is not installed: pip install -e ".[edge]"'
+        )
+    new = {}
     for name, normalization, seed in runs(options):
-        entry = finished(options, name, normalization, seed)
-        found[name, normalization, seed] = entry
+        new[name, normalization, seed] = finished(options, name, normalization, seed)
         if seed == 0 and name != FULL[0]:
             keep(options, name, normalization)
     if not options.only_train:
+        results = options.output / "results.json"
+        # Another process may have written meanwhile.
+        found = known(results) | new
         order = [*NETWORKS, FULL[0]], list(NORMALIZATIONS)
         entries = [
             found[key]
@@ -83,10 +89,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seeds", type=common.positive_integer, default=3, help="per network (default: 3)")
     add("--no-full", action="store_true", help="leave the full VGG7 out")
     add("--only-train", action="store_true", help="do not write the table")
-    add("--output", type=Path, default=ROOT, help="default: savedmodels in the repository")
-    add("--work", type=Path, default=ROOT / "demo" / "edge", help="folder of the trainings")
-    add("--smoke", action="store_true", help="a few images and epochs, to see that all works")
-    return parser.parse_args(arguments)
+    add("--output", type=Path, help="default: savedmodels in the repository")
+    add("--work", type=Path, help="folder of the trainings, default: savedmodels/demo/edge")
+    add("--smoke", action="store_true", help="a few images, into savedmodels/demo/smoke")
+    options = parser.parse_args(arguments)
+    smoke = ROOT / "demo" / "smoke"
+    options.output = options.output or (smoke if options.smoke else ROOT)
+    options.work = options.work or (smoke / "edge" if options.smoke else ROOT / "demo" / "edge")
+    return options
 
 
 def known(path: Path) -> dict[tuple[str, str, int], dict[str, Any]]:

@@ -55,4 +55,6 @@ def _one_line(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
+    # A pipe may have an encoding without the signs of a table.
+    sys.stdout.reconfigure(errors="replace")
     sys.exit(main())

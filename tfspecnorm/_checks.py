@@ -24,3 +24,12 @@ def check_positive_integer(name: str, value: Any) -> int:
             f"Argument `{name}` must be a positive integer. Received: {name}={value!r}"
         )
     return int(value)
+
+
+def check_seed(value: Any) -> int:
+    """The seed of a random generator as an integer, or a `ValueError`."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
+        raise ValueError(
+            f"Argument `seed` must be an integer that is not negative. Received: seed={value!r}"
+        )
+    return int(value)

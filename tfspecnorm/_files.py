@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PARTIAL = ".partial-"
+# What TensorFlow writes.
+_SAVED_MODEL = {
+    *("saved_model.pb", "fingerprint.pb", "keras_metadata.pb"),
+    *("variables", "assets", "assets.extra"),
+}
 
 
 def check_writable(
@@ -25,7 +30,7 @@ def check_writable(
         NotADirectoryError: If what should be the folder is a file.
         IsADirectoryError: If the path is that of a folder, and a file is to be written.
         FileExistsError: If a folder is to be written, and the path is that of something else
-            than an empty folder or a SavedModel.
+            than an empty folder or a SavedModel without other files.
         PermissionError: If nothing can be written in the folder.
 
     Example:
@@ -47,7 +52,8 @@ def check_writable(
     if is_folder:
         if target.exists() and not _may_be_replaced(target):
             raise FileExistsError(
-                f"Argument `{argument}` must be a new path, or that of a SavedModel. {received}"
+                f"Argument `{argument}` must be a new path, or that of a folder that holds a "
+                f"SavedModel and nothing else. {received}"
             )
     elif target.is_dir():
         raise IsADirectoryError(
@@ -87,7 +93,7 @@ def writing(path: str | os.PathLike, argument: str = "path") -> Iterator[Path]:
     """
     check_writable(path, argument)
     target = _target(path)
-    partial = target.with_name(f"{PARTIAL}{uuid.uuid4().hex}{target.suffix}")
+    partial = target.with_name(f"{PARTIAL}{uuid.uuid4().hex}{Path(path).suffix}")
     try:
         yield partial
         os.replace(partial, target)
@@ -121,7 +127,12 @@ def writing_folder(path: str | os.PathLike, argument: str = "path") -> Iterator[
 
 
 def _may_be_replaced(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / "saved_model.pb").is_file() or not any(folder.iterdir()))
+    """Whether a folder is empty or holds a SavedModel alone, and no process stands in it."""
+    return (
+        folder.is_dir()
+        and not Path.cwd().is_relative_to(folder)
+        and {part.name for part in folder.iterdir()} <= _SAVED_MODEL
+    )
 
 
 def _target(path: str | os.PathLike) -> Path:

@@ -115,6 +115,9 @@ def _uncompiled(model: keras.Model) -> Iterator[None]:
 
 def from_config(operation: Any) -> Any:
     """A layer or operation of the same configuration, without the weights."""
+    if isinstance(operation, keras.layers.Lambda):
+        # Its function comes from memory, not from a file.
+        return type(operation).from_config(operation.get_config(), safe_mode=False)
     return type(operation).from_config(operation.get_config())
 
 

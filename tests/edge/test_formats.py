@@ -48,11 +48,15 @@ def test_saved_model(model, samples, tmp_path):
     )
     assert report.operators["Conv2D"] == report.operators["DepthwiseConv2dNative"] == 1
     assert report.largest_difference < 1e-5
-    # Once more, over what is there.
-    (path / "mark").touch()
+    # Once more, over what is there; but not over what somebody has added.
+    (path / "assets" / "mark").touch()
     tfspecnorm.export(model, path, evaluation=samples)
-    assert not (path / "mark").exists()
+    assert not (path / "assets" / "mark").exists()
     assert [part.name for part in tmp_path.iterdir()] == ["served"]
+    (path / "labels.txt").touch()
+    with pytest.raises(FileExistsError, match="holds a SavedModel and nothing else"):
+        tfspecnorm.export(model, path)
+    assert (path / "labels.txt").exists()
 
 
 @pytest.mark.skipif(not TENSORFLOW, reason="needs TensorFlow")
@@ -100,7 +104,14 @@ def test_formats_of_other_backends(model, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unknown_ending(model, tmp_path):
+def test_unknown_ending(model, tmp_path, monkeypatch):
+    for name in (".tflite", ".hidden"):
+        with pytest.raises(ValueError, match="`path` must end in one of"):
+            tfspecnorm.export(model, tmp_path / name)
+    if TENSORFLOW:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(FileExistsError, match="`path` must be a new path"):
+            tfspecnorm.export(model, tmp_path)
     with pytest.raises(ValueError, match=r"`path` must end in one of: .tflite \(LiteRT\).*\.pb"):
         tfspecnorm.export(model, tmp_path / "model.pb")
 
@@ -111,6 +122,8 @@ def test_unknown_ending(model, tmp_path):
         ({"quantize": "int8"}, "`quantize` must be `None` for the format Keras"),
         ({"quantize": "int4"}, "`quantize` must be `None`, \"float16\".*quantize='int4'"),
         ({"micro": True}, "`micro` must be `None` or `False` for other formats"),
+        ({"seed": -1}, "`seed` must be an integer that is not negative"),
+        ({"input_shape": "883"}, "`input_shape` must be a shape"),
         ({"runs": 0}, "`runs` must be a positive integer"),
         ({"threads": 1.5}, "`threads` must be a positive integer"),
         ({"evaluation": np.zeros((0, *SHAPE))}, "`evaluation` must hold at least one sample"),
@@ -123,6 +136,7 @@ def test_unknown_ending(model, tmp_path):
             {"evaluation": (np.zeros((3, *SHAPE)), np.array([0.5, 1, 2]))},
             r"labels a class in \[0, 5\)",
         ),
+        ({"evaluation": (np.zeros((3, *SHAPE)), np.full((3, 5), 0.2))}, "row of 5 ones and zeros"),
     ],
 )
 def test_wrong_arguments_leave_nothing(model, arguments, message, tmp_path):

@@ -1,5 +1,6 @@
 """What a file tells without its model; C arrays; the forms of a report."""
 
+import dataclasses
 import json
 import math
 import re
@@ -106,6 +107,13 @@ def test_report_of_equal_outputs_is_still_json(tmp_path):
     assert "inf dB" in report.to_markdown()
 
 
+def test_undefined_numbers_are_null(files):
+    report = dataclasses.replace(files["int8"][1], largest_difference=math.nan)
+    assert json.loads(report.to_json())["largest_difference"] is None
+    micro = dataclasses.replace(report.micro, arena_bytes=None)
+    assert "| arena (RAM) | – |" in dataclasses.replace(report, micro=micro).to_markdown()
+
+
 def test_tensor_of_a_file():
     info = edge.TensorInfo("x", (1, 3), "int8", 0.25, 10)
     numbers = np.array([[-100.0, 0.1, 0.5]])
@@ -124,16 +132,20 @@ def test_c_array_holds_the_file(files, tmp_path):
     assert f"digits_size = {path.stat().st_size};" in text
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-def test_c_array_compiles(files, tmp_path):
+@pytest.mark.parametrize(
+    ("compiler", "standard", "ending"), [("cc", "c11", "c"), ("c++", "c++17", "cpp")]
+)
+def test_c_array_compiles(files, compiler, standard, ending, tmp_path):
+    if shutil.which(compiler) is None:
+        pytest.skip("needs a compiler")
     path = files["int8"][0]
     edge.write_c_array(path, tmp_path / "model.h")
-    (tmp_path / "main.c").write_text(
+    (tmp_path / f"main.{ending}").write_text(
         '#include <stdint.h>\n#include <stdio.h>\n#include "model.h"\n'
         "int main(void) { fwrite(int8, 1, int8_size, stdout);\n"
         "  return (uintptr_t)int8 % 16 || sizeof int8 != int8_size; }\n"
     )
-    words = ["cc", "-std=c11", "-Wall", "-Werror", "main.c", "-o", "main"]
+    words = [compiler, f"-std={standard}", "-Wall", "-Werror", f"main.{ending}", "-o", "main"]
     subprocess.run(words, cwd=tmp_path, check=True)
     done = subprocess.run([tmp_path / "main"], capture_output=True, check=True)
     assert done.stdout == path.read_bytes()
@@ -141,7 +153,7 @@ def test_c_array_compiles(files, tmp_path):
 
 def test_names_of_c_arrays(files, tmp_path):
     path = files["int8"][0]
-    for name in ("3 digits", "a-b", "", "é"):
+    for name in ("3 digits", "a-b", "", "é", "float", "class"):
         with pytest.raises(ValueError, match="`name` must be letters, digits and underscores"):
             edge.write_c_array(path, tmp_path / "model.h", name)
     assert list(tmp_path.iterdir()) == []
@@ -149,3 +161,9 @@ def test_names_of_c_arrays(files, tmp_path):
     copy.write_bytes(path.read_bytes())
     edge.write_c_array(copy, tmp_path / "model.h")
     assert "model_1_float_v2_size" in (tmp_path / "model.h").read_text()
+    (tmp_path / "float.tflite").write_bytes(path.read_bytes())
+    edge.write_c_array(tmp_path / "float.tflite", tmp_path / "model.h")
+    assert "model_float[]" in (tmp_path / "model.h").read_text()
+    with pytest.raises(ValueError, match="`header` must be another file"):
+        edge.write_c_array(copy, copy)
+    assert copy.read_bytes() == path.read_bytes()

@@ -115,14 +115,52 @@ NAN = np.where(DATA == 4, np.nan, DATA)
         (3, "array, a dataset, or a generator"),
         (None, "array, a dataset, or a generator"),
         ({"picture": DATA}, r"name every input.*without \['image'\]"),
-        ([DATA] * 3, "an array for each of the 1 inputs.*Received: 3 arrays"),
+        (iter([[DATA] * 3]), "an array for each of the 1 inputs.*Received: 3 arrays"),
         ((DATA, LABELS[:3]), "one label for each sample.*3 labels for 5"),
-        (iter([(DATA, LABELS), DATA]), "labels for all samples or for none"),
+        (iter([(DATA, LABELS), DATA]), "labels of one form for all samples, or for none"),
+        (iter([(DATA, LABELS), (DATA, np.eye(5))]), "labels of one form for all samples"),
+        (np.full((2, 2, 3), 1e300), "finite numbers"),
+        ((DATA, ["a"] * 5), "arrays of numbers"),
     ],
 )
 def test_what_does_not_fit(data, message):
     with pytest.raises(ValueError, match=f"(?s)Argument `calibration` must.*{message}"):
         read_samples("calibration", data, ONE)
+
+
+def test_lists_are_batches_of_one_input_and_arrays_of_several():
+    for given in ([DATA[:3], DATA[3:]], list(DATA), (DATA, None)):
+        (found,), labels = read_samples("calibration", given, ONE)
+        np.testing.assert_array_equal(found, DATA.astype("float32"))
+        assert labels is None
+    for labels in (LABELS.tolist(), tuple(LABELS)):
+        (found,), found_labels = read_samples("calibration", (DATA, labels), ONE)
+        assert len(found) == 5
+        np.testing.assert_array_equal(found_labels, LABELS)
+
+
+def test_one_by_one_with_rows_as_labels():
+    rows = np.eye(6)[LABELS]
+    for given in ((DATA[0], rows[0]), zip(DATA, rows, strict=True)):
+        (found,), labels = read_samples("calibration", given, ONE)
+        np.testing.assert_array_equal(labels, rows[: len(found)])
+
+
+def test_data_sets_without_an_end():
+    class Endless(Batches):
+        num_batches = None
+
+    (found,), _ = read_samples("calibration", Endless(), ONE, limit=4)
+    assert len(found) == 4
+
+
+def test_numbers_that_an_integer_input_does_not_take():
+    pixels = [Input("pixels", (2,), "uint8")]
+    (found,), _ = read_samples("calibration", np.array([[0.0, 255.0]]), pixels)
+    assert found.dtype == "uint8"
+    for wrong in (-1, 256, 0.5):
+        with pytest.raises(ValueError, match="numbers of type uint8 for input 'pixels'"):
+            read_samples("calibration", np.array([[0.0, wrong]]), pixels)
 
 
 def test_two_inputs_of_different_lengths():

@@ -98,3 +98,62 @@ def test_networks(build, left):
     plain = tfspecnorm.fold(model, batch_norm=True)
     assert types(plain).count("BatchNormalization") == left
     assert_same(model, plain, tools.random(2, *model.input_shape[1:]))
+
+
+class Standardized(layers.Conv2D):
+    """Computes with another kernel than it has."""
+
+    def call(self, inputs):
+        return super().call(inputs) * 2 + 1
+
+
+class Rectified(layers.BatchNormalization):
+    """Does more than its base."""
+
+    def call(self, inputs, training=None, mask=None):
+        return keras.ops.relu(super().call(inputs, training=training, mask=mask))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        lambda: [Standardized(4, 3), layers.BatchNormalization()],
+        lambda: [layers.Conv2D(4, 3), Rectified()],
+        # One bias for all blocks.
+        lambda: [
+            layers.Reshape((16, 16)),
+            layers.EinsumDense("abc,bcd->abd", output_shape=(16, 6), bias_axes="d"),
+            layers.BatchNormalization(),
+        ],
+    ],
+    ids=["layer", "normalization", "shared bias"],
+)
+def test_what_computes_something_else_stays(parts):
+    model = chain(*parts())
+    plain = tfspecnorm.fold(model, batch_norm=True)
+    assert types(plain) == types(model)
+    assert_same(model, plain, tools.random(3, 8, 8, 4))
+
+
+def test_an_output_that_is_a_mask_elsewhere_stays():
+    inputs = keras.Input((4,))
+    hidden = layers.Dense(4, use_bias=False, kernel_initializer="identity")(inputs)
+    outputs = layers.Softmax()(layers.BatchNormalization()(hidden), mask=hidden)
+    model = keras.Model(inputs, outputs)
+    for variable in model.layers[2].weights:
+        variable.assign(np.random.default_rng(0).uniform(0.5, 1.5, variable.shape))
+    plain = tfspecnorm.fold(model, batch_norm=True)
+    assert_same(model, plain, np.eye(4, dtype="float32"))
+
+
+def test_layers_of_one_name_in_two_models():
+    def part(*more):
+        dense = SpectralNorm(layers.Dense(4, name="d"))
+        return keras.Sequential([keras.Input((4,)), dense, *more])
+
+    inputs = keras.Input((4,))
+    follower = layers.BatchNormalization(name="follower")
+    model = keras.Model(inputs, [part()(inputs), part(follower)(inputs)])
+    plain, folded = tfspecnorm.fold(model, report=True, batch_norm=True)
+    assert [(entry.name, entry.batch_norm) for entry in folded] == [("d", None), ("d", "follower")]
+    assert [len(part.layers) for part in plain.layers[1:]] == [1, 1]

@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     common.check_file(options.file)
-    report = inspect(options.file, **measuring(options))
     if options.c_array is not None:
         write_c_array(options.file, options.c_array)
+    report = inspect(options.file, **measuring(options))
     print_report(report, options)
 
 

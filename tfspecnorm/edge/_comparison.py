@@ -19,7 +19,7 @@ def differences(outputs: Arrays, expected: Arrays) -> tuple[float, float]:
 
 
 def signal_to_noise_db(outputs: Arrays, expected: Arrays) -> float:
-    """Signal-to-noise ratio of the outputs in decibels, infinite for equal ones.
+    """Signal-to-noise ratio of the outputs in decibels, ∞ for equal ones, −∞ for noise alone.
 
     10·log₁₀(Σ expected² / Σ (outputs − expected)²)
     """
@@ -28,7 +28,9 @@ def signal_to_noise_db(outputs: Arrays, expected: Arrays) -> float:
         float(np.sum(np.square(made.astype("float64") - wanted)))
         for made, wanted in zip(outputs, expected, strict=True)
     )
-    return float(10 * np.log10(signal / noise)) if noise and signal else math.inf
+    if not noise:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal else -math.inf
 
 
 def agreement(outputs: Arrays, expected: Arrays) -> float | None:
@@ -69,7 +71,7 @@ def classes_of(argument: str, labels: np.ndarray | None, outputs: Arrays) -> Any
             f"Argument `{argument}` must have no labels for a model without one output of shape "
             f"(samples, classes). Received: outputs of shapes {[part.shape for part in outputs]}"
         )
-    if labels.shape == first.shape:
+    if labels.shape == first.shape and np.array_equal(np.sort(labels), np.sort(_one_hot(labels))):
         return labels.argmax(axis=-1)
     classes = labels.reshape(-1) if labels.shape in ((len(first),), (len(first), 1)) else None
     if (
@@ -84,3 +86,8 @@ def classes_of(argument: str, labels: np.ndarray | None, outputs: Arrays) -> Any
             f"Received: labels of shape {labels.shape} from {labels.min()} to {labels.max()}"
         )
     return classes
+
+
+def _one_hot(labels: np.ndarray) -> np.ndarray:
+    """Rows of zeros with a one where the largest entry is."""
+    return np.eye(labels.shape[1])[labels.argmax(axis=-1)]

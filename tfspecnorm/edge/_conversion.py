@@ -38,7 +38,7 @@ def to_litert(
 
     function = tf.function(lambda *arrays: call(model, list(arrays)))
     concrete = function.get_concrete_function(
-        *(tf.TensorSpec((1, *part.shape), part.dtype, name=part.name) for part in inputs)
+        *(tf.TensorSpec((1, *part.shape), part.dtype, name=part.identifier) for part in inputs)
     )
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], function)
     if quantize == "int8":

@@ -54,7 +54,7 @@ def _micro_rows(micro: Any) -> list[tuple[str, str]]:
     found = [
         ("microcontroller", "runs"),
         ("model (flash)", f"{micro.model_bytes:,} bytes"),
-        ("arena (RAM)", f"{micro.arena_bytes:,} bytes"),
+        ("arena (RAM)", "–" if micro.arena_bytes is None else f"{micro.arena_bytes:,} bytes"),
     ]
     if micro.agreement is not None:
         same = f"{micro.agreement:.2%} of {micro.samples:,}"
@@ -63,7 +63,7 @@ def _micro_rows(micro: Any) -> list[tuple[str, str]]:
 
 
 def _tensor(part: Any) -> str:
-    shape = "×".join(str(size) for size in part.shape)
+    shape = "×".join("any" if size is None else str(size) for size in part.shape)
     text = f"{part.name}: {part.dtype} {shape}"
     if part.scale is not None:
         text += f", scale {part.scale:.6g}, zero point {part.zero_point}"

@@ -1,6 +1,7 @@
 """What a model takes and gives: shapes and types that are all known."""
 
 import dataclasses
+import re
 from typing import Any
 
 import keras
@@ -24,6 +25,11 @@ class Input:
     shape: tuple[int, ...]
     dtype: str
 
+    @property
+    def identifier(self) -> str:
+        """The name as formats of files take it."""
+        return re.sub(r"[^\w.-]", "_", self.name, flags=re.ASCII)
+
     def fill(self, count: int, random: np.random.Generator) -> np.ndarray:
         """Samples without meaning: Gaussian, or zeros and ones for integers."""
         shape = (count, *self.shape)
@@ -40,7 +46,8 @@ def inputs_of(model: keras.Model, input_shape: Any = None) -> list[Input]:
         input_shape: Shape of one sample, for a model with one input of which a size is not fixed.
 
     Raises:
-        ValueError: If there are no symbolic inputs, a size is unknown, or the shape does not fit.
+        ValueError: If there are no symbolic inputs, one is of text or of batches of a fixed size, a
+            size is unknown, or the shape does not fit.
     """
     tensors = tree.flatten(getattr(model, "inputs", None) or [])
     if not tensors:
@@ -49,6 +56,13 @@ def inputs_of(model: keras.Model, input_shape: Any = None) -> list[Input]:
             "make it one: `keras.Model(inputs, model(inputs))`. "
             f"Received: model '{model.name}' of class {type(model).__name__}"
         )
+    for tensor in tensors:
+        if tensor.dtype == "string" or tensor.shape[0] not in (None, 1):
+            raise ValueError(
+                "Argument `model` must take numbers, in batches of any size or of one sample. "
+                f"Received: model '{model.name}' with an input of shape {tuple(tensor.shape)} and "
+                f"type {tensor.dtype}"
+            )
     shapes = [tuple(tensor.shape[1:]) for tensor in tensors]
     if input_shape is not None:
         shapes = [_checked(input_shape, shapes)]
@@ -60,14 +74,24 @@ def inputs_of(model: keras.Model, input_shape: Any = None) -> list[Input]:
                 f"Received: input_shape=None with input '{tensor.name}' of shape {shape}"
             )
     return [
-        Input(tensor.name, shape, keras.backend.standardize_dtype(tensor.dtype))
-        for tensor, shape in zip(tensors, shapes, strict=True)
+        Input(name, shape, keras.backend.standardize_dtype(tensor.dtype))
+        for name, tensor, shape in zip(_names(model), tensors, shapes, strict=True)
     ]
+
+
+def _names(model: keras.Model) -> list[str]:
+    """The names of the input layers, which a file keeps: a tensor's may be another."""
+    config = model.get_config()
+    if "input_layers" in config:
+        return [part for part in tree.flatten(config["input_layers"]) if isinstance(part, str)]
+    first = config["layers"][0]
+    known = first["class_name"] == "InputLayer"
+    return [first["config"]["name"] if known else tensor.name for tensor in model.inputs]
 
 
 def _checked(input_shape: Any, shapes: list[tuple[int | None, ...]]) -> tuple[int, ...]:
     try:
-        shape = tuple(int(size) for size in input_shape)
+        shape = () if isinstance(input_shape, str) else tuple(int(size) for size in input_shape)
     except (TypeError, ValueError):
         shape = ()
     if (
@@ -85,9 +109,12 @@ def _checked(input_shape: Any, shapes: list[tuple[int | None, ...]]) -> tuple[in
 
 def call(model: keras.Model, arrays: list[Any]) -> list[Any]:
     """The outputs of a model in evaluation, as a list, for a list of its inputs."""
-    structure = model.input if len(arrays) > 1 else 0
-    inputs = tree.pack_sequence_as(structure, list(arrays))
-    return tree.flatten(model(inputs, training=False))
+    return tree.flatten(model(packed(model, arrays), training=False))
+
+
+def packed(model: keras.Model, parts: list[Any]) -> Any:
+    """One part for each input, in the structure that the model takes."""
+    return tree.pack_sequence_as(model.input, parts) if len(parts) > 1 else parts[0]
 
 
 def predict(model: keras.Model, arrays: list[np.ndarray]) -> list[np.ndarray]:
@@ -97,8 +124,24 @@ def predict(model: keras.Model, arrays: list[np.ndarray]) -> list[np.ndarray]:
     where it fuses them wrongly, as TensorFlow does on CPUs with a convolution, its bias, a sum and
     a leaky ReLU.
     """
+    step = 1 if tree.flatten(model.inputs)[0].shape[0] == 1 else _BATCH
     rows = []
-    for start in range(0, len(arrays[0]), _BATCH):
-        batch = [keras.ops.convert_to_tensor(array[start : start + _BATCH]) for array in arrays]
+    for start in range(0, len(arrays[0]), step):
+        batch = [keras.ops.convert_to_tensor(array[start : start + step]) for array in arrays]
         rows.append([keras.ops.convert_to_numpy(part) for part in call(model, batch)])
     return [np.concatenate(column).astype("float32") for column in zip(*rows, strict=True)]
+
+
+def for_inference(model: keras.Model, inputs: list[Input]) -> keras.Model:
+    """A model around this one that runs it in evaluation, whatever an exporter asks of it.
+
+    Layers of augmentation are active unless they are told that it is no training.
+    """
+    given = [
+        keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=part.identifier)
+        for tensor, part in zip(tree.flatten(model.inputs), inputs, strict=True)
+    ]
+    structure = packed(model, given)
+    outputs = model(structure, training=False)
+    # Keras takes dicts only by the names of their tensors.
+    return keras.Model(given if isinstance(structure, dict) else structure, outputs)

@@ -8,6 +8,16 @@ from tfspecnorm._files import writing
 from tfspecnorm.edge._schema import check_litert
 
 _BYTES_PER_LINE = 12
+_WORDS = frozenset(
+    """
+    alignas alignof and asm auto bitand bitor bool break case catch char class compl concept const
+    consteval constexpr constinit continue decltype default delete do double else enum explicit
+    export extern false float for friend goto if inline int long mutable namespace new noexcept not
+    nullptr operator or private protected public register requires restrict return short signed
+    sizeof static struct switch template this throw true try typedef typeid typename union unsigned
+    using virtual void volatile wchar_t while xor
+    """.split()
+)
 
 
 def write_c_array(
@@ -22,10 +32,12 @@ def write_c_array(
         path: A `.tflite` file.
         header: File to write.
         name: Name of the array, `NAME_size` being that of its length. Defaults to the name of
-            the file with all but letters and digits as underscores.
+            the file with all but letters and digits as underscores, and `model_` in front if
+            that is no name.
 
     Raises:
-        ValueError: If `path` is no LiteRT file, or `name` no name in C.
+        ValueError: If `path` is no LiteRT file, `header` is the same file, or `name` no name in C
+            and C++.
         OSError: If a file cannot be read or written; nothing is left of it then.
 
     Example:
@@ -36,10 +48,16 @@ def write_c_array(
     check_litert(path, data)
     if name is None:
         name = re.sub(r"\W", "_", Path(path).stem, flags=re.ASCII)
-        name = f"model_{name}" if name[:1].isdigit() else name
-    if not re.fullmatch(r"[A-Za-z_]\w*", name, flags=re.ASCII):
+        name = name if _is_name(name) else f"model_{name}"
+    if not _is_name(name):
         raise ValueError(
-            f"Argument `name` must be letters, digits and underscores. Received: name={name!r}"
+            "Argument `name` must be letters, digits and underscores, and no word of C or C++. "
+            f"Received: name={name!r}"
+        )
+    if Path(header).exists() and os.path.samefile(path, header):
+        raise ValueError(
+            "Argument `header` must be another file than the one that is read. "
+            f"Received: header={os.fspath(header)!r}"
         )
     lines = [
         "    " + ", ".join(f"0x{byte:02x}" for byte in data[start : start + _BYTES_PER_LINE]) + ","
@@ -54,9 +72,14 @@ def write_c_array(
 #endif
 
 static const unsigned int {name}_size = {len(data)};
-static const {name.upper()}_ALIGNED unsigned char {name}[] = {{
+{name.upper()}_ALIGNED static const unsigned char {name}[] = {{
 {chr(10).join(lines)}
 }};
 """
     with writing(header, "header") as partial:
         partial.write_text(text, encoding="ascii")
+
+
+def _is_name(name: str) -> bool:
+    """Whether a name may stand in C and C++."""
+    return bool(re.fullmatch(r"[A-Za-z_]\w*", name, flags=re.ASCII)) and name not in _WORDS

@@ -1,24 +1,25 @@
 """A trained model as a plain file for a device, compared with the model it came from."""
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from tfspecnorm import _files
-from tfspecnorm._checks import check_model, check_positive_integer
+from tfspecnorm._checks import check_model, check_positive_integer, check_seed
 from tfspecnorm.edge._comparison import classes_of
 from tfspecnorm.edge._conversion import QUANTIZATIONS
 from tfspecnorm.edge._formats import Format, format_of
 from tfspecnorm.edge._measuring import compared, measured
 from tfspecnorm.edge._micro import check_installed, is_installed
-from tfspecnorm.edge._precision import in_float32
 from tfspecnorm.edge._samples import CALIBRATION_LIMIT, read_samples
 from tfspecnorm.edge._signature import Input, inputs_of, predict
 from tfspecnorm.edge.report import EdgeReport
-from tfspecnorm.surgery import fold
+from tfspecnorm.surgery import fold, in_float32
 
 # Compared on these where a caller gives no samples.
 _RANDOM_SAMPLES = 32
@@ -55,6 +56,9 @@ def export(
     | `"dynamic"` | int8 in large layers                   | float32                            |
     | `"int8"`    | int8, a scale for each output channel  | int8, with ranges from calibration |
 
+    Inputs of integers (tokens, pixels as `uint8`) keep their type. An operator that LiteRT lacks in
+    int8 keeps floating numbers: `EdgeReport.is_integer` says whether all are integers.
+
     Guarantee: the folded model is exact, the quantized file is an approximation, whose error on
     the given samples the report says. The file appears under its name only after it was run.
 
@@ -66,9 +70,9 @@ def export(
             arrays for several inputs or a dict by their names, a tuple of inputs and labels, a
             `tf.data.Dataset`, a `keras.utils.PyDataset`, a data loader, a generator, or a function
             that returns one. At most 1000 samples are read.
-        evaluation: Samples to compare on, in the same forms; with labels (classes as integers, or
-            rows of ones and zeros) the accuracies are reported too. Defaults to the calibration
-            samples without their labels, or else to 32 random ones.
+        evaluation: Samples to compare on, in the same forms, at most 100,000; with labels (classes
+            as integers, or rows of zeros with a one) the accuracies are reported too. Defaults to
+            the calibration samples without their labels, or else to 32 random ones.
         batch_norm: Whether a `BatchNormalization` that directly follows a layer is folded into
             it.
         input_shape: Shape of one sample, for a model that takes inputs of any size.
@@ -103,21 +107,22 @@ def export(
     target = format_of(path)
     _check_quantize(quantize, target, calibration)
     runs, threads = check_positive_integer("runs", runs), check_positive_integer("threads", threads)
+    seed = check_seed(seed)
     target.check()
     _check_micro(micro, target)
     _files.check_writable(path, is_folder=target.is_folder)
     inputs = inputs_of(model, input_shape)
+    plain = in_float32(fold(model, batch_norm=batch_norm))
+    _check_finite(plain)
     calibrated = None
     if calibration is not None:
         calibrated, _ = read_samples("calibration", calibration, inputs, CALIBRATION_LIMIT)
     samples, labels = _evaluated(evaluation, calibrated, inputs, seed)
-    expected = predict(model, samples)
+    expected = _expected(model, samples)
     classes = classes_of("evaluation", labels, expected)
-    plain = in_float32(fold(model, batch_norm=batch_norm))
-    _check_finite(plain)
     options = {"quantize": quantize, "samples": calibrated} if target.quantizes else {}
     writing = _files.writing_folder if target.is_folder else _files.writing
-    with writing(path) as partial:
+    with writing(path) as partial, _expressible(model, target):
         target.write(plain, inputs, partial, **options)
         opened = target.open(partial, inputs, threads)
         if micro is None:
@@ -131,6 +136,46 @@ def export(
         samples=len(samples[0]),
         parameters=plain.count_params(),
     )
+
+
+def _expected(model: keras.Model, samples: list[np.ndarray]) -> list[np.ndarray]:
+    """Outputs of the model, which must be finite to be compared with."""
+    try:
+        outputs = predict(model, samples)
+    except (OSError, ImportError, ValueError):
+        raise
+    except Exception as error:
+        # Each backend has errors of its own classes.
+        raise ValueError(
+            "Argument `model` must run on samples of its inputs. "
+            f"Received: model '{model.name}', which says: {_short(error)}"
+        ) from error
+    if not all(np.all(np.isfinite(part)) for part in outputs):
+        raise ValueError(
+            "Argument `evaluation` must hold samples for which the outputs of the model are "
+            f"finite. Received: model '{model.name}' with others"
+        )
+    return outputs
+
+
+@contextlib.contextmanager
+def _expressible(model: keras.Model, target: Format) -> Iterator[None]:
+    """Within it, whatever a converter or a runtime raises is a `ValueError`."""
+    try:
+        yield
+    except (OSError, ImportError, ValueError):
+        raise
+    except Exception as error:
+        # They have errors of their own classes, many of them not public.
+        raise ValueError(
+            f"Argument `model` must be one that the format {target.name} can hold. "
+            f"Received: model '{model.name}', for which its tools say: {_short(error)}"
+        ) from error
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def _evaluated(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._checks import check_positive_integer, check_seed
 from tfspecnorm.edge import _micro
 from tfspecnorm.edge._formats import litert
 from tfspecnorm.edge._measuring import measured
@@ -46,6 +46,7 @@ def inspect(
     ({'CONV_2D': 6, 'FULLY_CONNECTED': 1, 'MAX_POOL_2D': 4}, 74096)
     """
     runs, threads = check_positive_integer("runs", runs), check_positive_integer("threads", threads)
+    seed = check_seed(seed)
     if micro:
         _micro.check_installed()
     opened = litert.open_file(Path(path), threads=threads)

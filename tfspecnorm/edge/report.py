@@ -96,7 +96,7 @@ class EdgeReport:
         largest_difference: Largest |difference| of an output to the Keras model's.
         mean_difference: Mean |difference|.
         signal_to_noise_db: 10·log₁₀(Σ outputs² / Σ differences²) in decibels, of the model's
-            outputs and the differences to them; infinite for no difference.
+            outputs and the differences to them; ∞ for no difference.
         agreement: Share of samples for which the largest output is the same as the model's.
         accuracy_model: Share of right answers of the Keras model.
         accuracy_file: The same for the file.
@@ -148,10 +148,11 @@ class EdgeReport:
         return {**dataclasses.asdict(self), "accuracy_drop": self.accuracy_drop}
 
     def to_json(self) -> str:
-        """All of it as JSON, with `null` for an infinite ratio."""
-        found = self.to_dict()
-        if found["signal_to_noise_db"] == math.inf:
-            found["signal_to_noise_db"] = None
+        """All of it as JSON, with `null` for what is infinite or undefined."""
+        found = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in self.to_dict().items()
+        }
         return json.dumps(found, indent=2, allow_nan=False)
 
     def to_markdown(self) -> str:

@@ -54,6 +54,11 @@ def takes_bias(layer: Any) -> bool:
     return isinstance(_plain(layer), _TAKE_BIAS)
 
 
+def computes_as_keras(layer: Any) -> bool:
+    """Whether a layer for which `takes_bias` holds has the `call` of a class of Keras."""
+    return any(type(_plain(layer)).call is known.call for known in _TAKE_BIAS)
+
+
 def names_of_layers_with_bias() -> list[str]:
     """Sorted names of the layer classes for which `takes_bias` holds."""
     return sorted(layer_class.__name__ for layer_class in _TAKE_BIAS)

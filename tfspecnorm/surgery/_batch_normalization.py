@@ -1,6 +1,7 @@
 """A batch normalization that directly follows a layer, merged into that layer."""
 
 import collections
+import math
 from typing import Any
 
 import keras
@@ -133,7 +134,9 @@ def _neighbours(graph: keras.Model) -> list[tuple[keras.layers.Layer, keras.laye
     sources = {}
     for entry in config["layers"]:
         nodes = entry["inbound_nodes"]
-        inputs = [name for node in nodes for name in _producers(node)]
+        # Keras passes a mask on as an argument; a batch normalization computes without it here.
+        unused = "mask" if _is_batch_normalization(layers.get(entry["name"])) else None
+        inputs = [name for node in nodes for name in _producers(node, unused)]
         for name in inputs:
             calls.setdefault(name, []).append(entry["name"])
         if len(nodes) == 1 and len(inputs) == 1:
@@ -147,15 +150,14 @@ def _neighbours(graph: keras.Model) -> list[tuple[keras.layers.Layer, keras.laye
     ]
 
 
-def _producers(node: Any) -> list[str]:
+def _producers(node: Any, unused: str | None) -> list[str]:
     """Names of the layers whose outputs occur in the configuration of a call."""
     if isinstance(node, dict):
         if node.get("class_name") == "__keras_tensor__":
             return [node["config"]["keras_history"][0]]
-        # Keras passes a mask on as an argument; a batch normalization computes without it here.
-        node = [value for key, value in node.items() if key != "mask"]
+        node = [value for key, value in node.items() if key != unused]
     if isinstance(node, (list, tuple)):
-        return [name for part in node for name in _producers(part)]
+        return [name for part in node for name in _producers(part, unused)]
     return []
 
 
@@ -165,11 +167,23 @@ def _histories(outputs: Any) -> list[str]:
 
 
 def _can_merge(layer: keras.layers.Layer, follower: keras.layers.Layer) -> bool:
-    if not isinstance(follower, keras.layers.BatchNormalization):
+    if not _is_batch_normalization(follower) or not biases.takes_bias(layer):
         return False
-    if not biases.takes_bias(layer) or biases.activation_of(layer) is not None:
+    if not biases.computes_as_keras(layer) or biases.activation_of(layer) is not None:
         return False
     bias = biases.bias_of(layer)
+    *blocks, _, outputs = kernels.kernels_of(layer)[-1].linear_map.matrix_shape
     rank = len(layer.output.shape)
     axis = follower.axis % rank
-    return len(bias.shape) == 1 and axis == rank - len(bias.broadcast_shape)
+    return (
+        len(bias.shape) == 1
+        and axis == rank - len(bias.broadcast_shape)
+        # A bias that several blocks share is no bias of each output.
+        and bias.shape[0] == math.prod(blocks) * outputs
+    )
+
+
+def _is_batch_normalization(layer: Any) -> bool:
+    """Whether a layer computes what Keras' batch normalization does: a subclass may do more."""
+    known = keras.layers.BatchNormalization
+    return isinstance(layer, known) and type(layer).call is known.call

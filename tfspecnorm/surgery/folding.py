@@ -83,11 +83,13 @@ def fold(
     if batch_norm:
         new_model, followed = _batch_normalization.merged(new_model)
         for layer, follower in followed:
-            _note(folded, layer, follower)
-    return (new_model, folded) if report else new_model
+            entry = folded.get(id(layer)) or _plain_entry(layer)
+            folded[id(layer)] = dataclasses.replace(entry, batch_norm=follower.name)
+    return (new_model, list(folded.values())) if report else new_model
 
 
-def _without_wrappers(model: keras.Model) -> tuple[keras.Model, list[FoldedLayer]]:
+def _without_wrappers(model: keras.Model) -> tuple[keras.Model, dict[int, FoldedLayer]]:
+    """The model without wrappers, and what was folded by the `id` of the new layer."""
     wrappers = wrappers_in(model)
     for layer in wrappers:
         if not layer.built:
@@ -105,35 +107,31 @@ def _without_wrappers(model: keras.Model) -> tuple[keras.Model, list[FoldedLayer
             "the code of a layer or a model cannot be folded. "
             f"Received: model with {[part.name for part in wrappers_in(new_model)]}"
         )
+    # A wrapper inside another layer goes by its own `id`, unless it is the only one there.
+    keys = {id(layer): id(layer) for layer in wrappers}
     for old, new in pairs:
-        if wrappers_in(old):
+        inside = wrappers_in(old)
+        if len(inside) == 1:
+            keys[id(inside[0])] = id(new)
+        if inside:
             assign(new.weights, _folded_weights(old), old)
         else:
             carry_over(old, new)
-    folded = [
-        FoldedLayer(
+    folded = {
+        keys[id(layer)]: FoldedLayer(
             layer.layer.name,
             type(layer.layer).__name__,
             type(layer).__name__,
             tuple(kernel.name for kernel in layer.kernels),
         )
         for layer in wrappers
-    ]
+    }
     return new_model, folded
 
 
-def _note(
-    folded: list[FoldedLayer],
-    layer: keras.layers.Layer,
-    follower: keras.layers.BatchNormalization,
-) -> None:
-    """Adds to what was folded that a batch normalization went into a layer."""
-    for place, entry in enumerate(folded):
-        if (entry.name, entry.batch_norm) == (layer.name, None):
-            folded[place] = dataclasses.replace(entry, batch_norm=follower.name)
-            return
+def _plain_entry(layer: keras.layers.Layer) -> FoldedLayer:
     kernel = kernels.kernels_of(layer)[-1].name
-    folded.append(FoldedLayer(layer.name, type(layer).__name__, None, (kernel,), follower.name))
+    return FoldedLayer(layer.name, type(layer).__name__, None, (kernel,))
 
 
 def _plain(wrapper: Reparameterization) -> keras.layers.Layer:

@@ -83,14 +83,11 @@ def counted(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(collections.Counter(names).items()))
 
 
-def input_infos(inputs: list[Input]) -> tuple[TensorInfo, ...]:
-    """The inputs of a file that takes batches of any size."""
-    return tuple(TensorInfo(part.name, (None, *part.shape), part.dtype) for part in inputs)
-
-
-def signature(inputs: list[Input], batch: int | None) -> list[Any]:
-    """The inputs as Keras wants them for an export."""
-    return [
-        keras.InputSpec(shape=(batch, *part.shape), dtype=part.dtype, name=part.name)
-        for part in inputs
-    ]
+def tensor_infos(tensors: Iterable[Any], names: Iterable[str] | None = None) -> Any:
+    """Tuple of `TensorInfo` of Keras' or TensorFlow's tensors, which may have open sizes."""
+    tensors = list(tensors)
+    names = [tensor.name for tensor in tensors] if names is None else names
+    return tuple(
+        TensorInfo(name, tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
+        for name, tensor in zip(names, tensors, strict=True)
+    )

@@ -5,9 +5,8 @@ from pathlib import Path
 import keras
 from keras import tree
 
-from tfspecnorm.edge._formats.format import Format, Opened, counted, input_infos
+from tfspecnorm.edge._formats.format import Format, Opened, counted, tensor_infos
 from tfspecnorm.edge._signature import Input, predict
-from tfspecnorm.edge.report import TensorInfo
 
 
 def _write(model: keras.Model, inputs: list[Input], path: Path) -> None:
@@ -23,11 +22,8 @@ def _open(path: Path, inputs: list[Input], threads: int) -> Opened:
             for layer in model.layers
             if not isinstance(layer, keras.layers.InputLayer)
         ),
-        input_infos(inputs),
-        tuple(
-            TensorInfo(part.name, tuple(part.shape), keras.backend.standardize_dtype(part.dtype))
-            for part in tree.flatten(model.outputs)
-        ),
+        tensor_infos(tree.flatten(model.inputs), [part.name for part in inputs]),
+        tensor_infos(tree.flatten(model.outputs)),
     )
 
 

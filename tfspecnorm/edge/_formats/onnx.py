@@ -3,20 +3,14 @@
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from tfspecnorm._optional import optional
-from tfspecnorm.edge._formats.format import (
-    Arrays,
-    Format,
-    Opened,
-    counted,
-    input_infos,
-    signature,
-)
-from tfspecnorm.edge._signature import Input, predict
+from tfspecnorm.edge._formats.format import Arrays, Format, Opened, counted
+from tfspecnorm.edge._signature import Input, for_inference, packed, predict
 from tfspecnorm.edge.report import TensorInfo
 
 _EXTRA = "onnx"
@@ -24,14 +18,19 @@ _RUNNING = (("onnx", _EXTRA), ("onnxruntime", _EXTRA))
 
 
 def _write(model: keras.Model, inputs: list[Input], path: Path) -> None:
+    model = for_inference(model, inputs)
     # Keras exports what was called once.
     predict(model, [np.zeros((1, *part.shape), part.dtype) for part in inputs])
     # PyTorch's converter knows no sizes that are open.
     batch = 1 if keras.backend.backend() == "torch" else None
+    specs = [
+        keras.InputSpec(shape=(batch, *part.shape), dtype=part.dtype, name=part.identifier)
+        for part in inputs
+    ]
     with warnings.catch_warnings():
         # Those of the converters, about names of NumPy and of PyTorch.
         warnings.simplefilter("ignore")
-        model.export(path, format="onnx", verbose=False, input_signature=signature(inputs, batch))
+        model.export(path, format="onnx", verbose=False, input_signature=[packed(model, specs)])
 
 
 def _open(path: Path, inputs: list[Input], threads: int) -> Opened:
@@ -40,10 +39,14 @@ def _open(path: Path, inputs: list[Input], threads: int) -> Opened:
     options.intra_op_num_threads = threads
     session = runtime.InferenceSession(os.fspath(path), options, ["CPUExecutionProvider"])
     names = [part.name for part in session.get_inputs()]
-    places = [part.name for part in inputs]
-    order = (
-        [places.index(name) for name in names] if set(names) == set(places) else range(len(names))
-    )
+    if len(names) != len(inputs):
+        raise ValueError(
+            "Argument `model` must have no constants besides its weights for the format ONNX, such "
+            "as those of an adapted Normalization: the converter makes inputs of them. "
+            f"Received: a model of which ONNX has the inputs {names}"
+        )
+    places = [part.identifier for part in inputs]
+    order = [places.index(name) if name in places else place for place, name in enumerate(names)]
 
     def run(samples: Arrays) -> Arrays:
         rows = [
@@ -61,12 +64,15 @@ def _open(path: Path, inputs: list[Input], threads: int) -> Opened:
     return Opened(
         run,
         counted(node.op_type for node in optional("onnx", _EXTRA).load(os.fspath(path)).graph.node),
-        input_infos(inputs),
-        tuple(
-            TensorInfo(part.name, tuple(part.shape), part.type[len("tensor(") : -1])
-            for part in session.get_outputs()
-        ),
+        tuple(map(_info, session.get_inputs())),
+        tuple(map(_info, session.get_outputs())),
     )
+
+
+def _info(part: Any) -> TensorInfo:
+    """What onnxruntime says of an input or output; an open size has a name there."""
+    shape = tuple(size if isinstance(size, int) else None for size in part.shape)
+    return TensorInfo(part.name, shape, part.type[len("tensor(") : -1].replace("float", "float32"))
 
 
 FORMAT = Format(

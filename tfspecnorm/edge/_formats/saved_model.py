@@ -1,23 +1,17 @@
 """The SavedModel of TensorFlow, a folder, for TensorFlow Serving and other converters."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from tfspecnorm.edge._formats.format import (
-    Arrays,
-    Format,
-    Opened,
-    counted,
-    input_infos,
-)
-from tfspecnorm.edge._signature import Input
-from tfspecnorm.edge.report import TensorInfo
+from tfspecnorm.edge._formats.format import Arrays, Format, Opened, counted, tensor_infos
+from tfspecnorm.edge._signature import Input, for_inference
 
 
 def _write(model: keras.Model, inputs: list[Input], path: Path) -> None:
-    model.export(path, format="tf_saved_model", verbose=False)
+    for_inference(model, inputs).export(path, format="tf_saved_model", verbose=False)
 
 
 def _open(path: Path, inputs: list[Input], threads: int) -> Opened:
@@ -25,21 +19,29 @@ def _open(path: Path, inputs: list[Input], threads: int) -> Opened:
 
     loaded = tf.saved_model.load(path)
     function = loaded.signatures["serving_default"]
-    made = sorted(function.structured_outputs.items(), key=lambda item: _place(item[0]))
+    names = [part.identifier for part in inputs]
+    given = function.structured_input_signature[1]
+    made = _in_order(function.structured_outputs)
 
     def run(samples: Arrays) -> Arrays:
         # The variables live as long as `loaded` does.
         assert loaded is not None
-        given = {part.name: tf.constant(array) for part, array in zip(inputs, samples, strict=True)}
-        outputs = function(**given)
-        return [outputs[name].numpy().astype("float32") for name, _ in made]
+        arrays = {name: tf.constant(array) for name, array in zip(names, samples, strict=True)}
+        outputs = function(**arrays)
+        return [outputs[name].numpy().astype("float32") for name in made]
 
     return Opened(
         run,
         counted(_operators(function)),
-        input_infos(inputs),
-        tuple(TensorInfo(name, tuple(part.shape), part.dtype.name) for name, part in made),
+        tensor_infos([given[name] for name in names], names),
+        tensor_infos([function.structured_outputs[name] for name in made], made),
     )
+
+
+def _in_order(outputs: dict[str, Any]) -> list[str]:
+    """Names of the outputs in the order of the model: their own, or that of a dict's keys."""
+    numbered = all(re.fullmatch(r"output_\d+", name) for name in outputs)
+    return sorted(outputs, key=lambda name: int(name[len("output_") :]) if numbered else name)
 
 
 def _operators(function: Any) -> list[str]:
@@ -54,12 +56,6 @@ def _operators(function: Any) -> list[str]:
             if not called:
                 found.append(node.op)
     return found
-
-
-def _place(name: str) -> tuple[int, str]:
-    """Order of names that end in their number."""
-    digits = name.rpartition("_")[2]
-    return (int(digits) if digits.isdigit() else 0), name
 
 
 FORMAT = Format("SavedModel", ("tensorflow",), {}, _write, _open, is_folder=True)
