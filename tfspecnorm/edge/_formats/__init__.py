@@ -19,7 +19,8 @@ __all__ = ["BY_SUFFIX", "Format", "Opened", "format_of"]
 def format_of(path: str | os.PathLike) -> Format:
     """The format of a path, or a `ValueError` that names the known ones."""
     suffix = Path(path).suffix
-    if suffix not in BY_SUFFIX or Path(path).name.startswith("."):
+    # The name ".tflite" has no suffix.
+    if suffix not in BY_SUFFIX or (not suffix and Path(path).name.startswith(".")):
         known = ", ".join(
             f"{name or 'no ending'} ({part.name})" for name, part in BY_SUFFIX.items()
         )
