@@ -16,6 +16,7 @@ import json
 import math
 import shutil
 import sys
+import zipfile
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -179,7 +180,18 @@ def keep(options: argparse.Namespace, name: str, normalization: str) -> None:
         )
         partial = target.with_name(f".partial-{target.name}")
         write_file(partial)
+        if ending == ".keras":
+            compress(partial)
         partial.replace(target)
+
+
+def compress(path: Path) -> None:
+    """Writes an archive again with compression, which Keras does without: half of it is zeros."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
 
 
 def write(path: Path, text: str) -> None:
