@@ -11,12 +11,13 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 BACKEND_TESTS = $(wildcard tests/test_import.py tests/kernels tests/layers tests/norms \
 	tests/surgery tests/migration tests/analysis tests/callbacks tests/metrics tests/gan \
 	tests/edge/test_formats.py tests/edge/test_odd_models.py tests/edge/test_samples.py \
-	tests/test_files.py tests/test_initializers.py tests/test_main.py tests/test_schedules.py)
+	tests/test_files.py tests/test_initializers.py tests/test_main.py tests/test_saved_models.py \
+	tests/test_schedules.py)
 # One run of every example, and two devices.
 BACKEND_EXAMPLES = tests/examples/test_smoke.py tests/examples/test_parallel.py
 PYTEST = -m pytest -n $(WORKERS)
 # What is computed by NumPy, or is alike on all backends, is left to `test-all` where tests take long.
-LATER_ON_JAX = tests/metrics
+LATER_ON_JAX = tests/metrics tests/test_saved_models.py
 LATER_ON_LOWEST = tests/metrics tests/analysis
 # All wrappers on all layers are crossed on the newest TensorFlow; elsewhere that is for `test-all`.
 ELSEWHERE = "not slow and not crossed"
