@@ -9,10 +9,11 @@ what it cannot do, and how much of the arena it used, to the standard error file
 import sys
 
 import numpy as np
-from tflite_micro.python.tflite_micro import runtime
 
 
 def main(model: str, arena_bytes: str, outputs: str, samples: str, made: str) -> None:
+    from tflite_micro.python.tflite_micro import runtime
+
     interpreter = runtime.Interpreter.from_file(model, arena_size=int(arena_bytes))
     with np.load(samples) as archive:
         arrays = [archive[name] for name in archive.files]

@@ -70,7 +70,7 @@ def fold(
     >>> model = keras.Sequential([keras.Input((3,)), wrapped])
     >>> plain, folded = fold(model, report=True)
     >>> folded
-    [FoldedLayer(name='hidden', layer='Dense', wrapper='SpectralNorm', kernels=('kernel',))]
+    [FoldedLayer(name='hidden', layer='Dense', wrapper='SpectralNorm', kernels=('kernel',), ...)]
     >>> type(plain.layers[0]).__name__
     'Dense'
     >>> convolution = keras.layers.Conv2D(4, 3, use_bias=False)
