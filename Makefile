@@ -109,10 +109,10 @@ test-lowest: .venv-lowest/installed-test
 
 test-all: test test-backends test-lowest
 	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m slow
-	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m crossed tests/layers
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m crossed tests/layers tests/surgery
 	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) $(BACKEND_EXAMPLES) $(LATER_ON_JAX)
 	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) -m "not slow" $(LATER_ON_LOWEST)
-	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m crossed tests/layers
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m crossed tests/layers tests/surgery
 
 .venv-docs/installed-docs: setup.cfg pyproject.toml $(tested)
 	$(call install,.venv-docs,docs,$(tested))

@@ -7,7 +7,8 @@ For each of VGG7, MobileNetV2, DenseNet-BC and the three-layer CNN, reduced to l
 parameters, and each of five normalizations it trains on the digits of scikit-learn, exports a
 float and an int8 file, and runs them, also in the interpreter for microcontrollers. The models of
 the first seed and the table of all results go to savedmodels/. What is finished stays: the same
-command goes on after an interruption, and two processes may train different networks.
+command goes on after an interruption. With --only-train and --no-full two processes may train
+different networks at once.
 """
 
 import argparse

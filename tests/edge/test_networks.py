@@ -82,7 +82,16 @@ def check(name, kind, folder):
     assert max(more["MUL"], more["ADD"]) <= left
 
 
-@pytest.mark.parametrize("kind", [name for name in normalizations.NAMES if name != "none"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("batch", "spectral", "mean-spectral", "weight"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("scaled-spectral", "bidirectional", "bidirectional-scaled")
+        ),
+    ],
+)
 @pytest.mark.parametrize("name", SHIPPED)
 def test_networks_for_devices(name, kind, tmp_path):
     check(name, kind, tmp_path)

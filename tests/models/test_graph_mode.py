@@ -6,7 +6,10 @@ import pytest
 from tests import tools
 from tests.edge.test_networks import NETWORKS
 
-KINDS = ("none", "batch", "spectral", "mean-spectral", "weight")
+KINDS = (
+    *("none", "spectral"),
+    *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("batch", "mean-spectral", "weight")),
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -25,7 +25,13 @@ def assert_same(model, other, inputs):
     np.testing.assert_allclose(tools.array(other(inputs)), expected, atol=atol)
 
 
-@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        *("plain", "spectral"),
+        *(pytest.param(name, marks=pytest.mark.crossed) for name in ("mean", "weight")),
+    ],
+)
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_behind_plain_and_wrapped_layers(name, wrapper):
     parts = [type(part).from_config(part.get_config()) for part in FOLLOWED[name]]
