@@ -20,6 +20,7 @@ SAMPLES = 500
 _ARENAS = (16 << 20, 256 << 20)
 _ALIGNMENT = 16
 _LIMIT_S = 900
+_ENDLESS = "it did not end within"
 
 
 def is_installed() -> bool:
@@ -49,27 +50,26 @@ def run_micro(path: str | os.PathLike, interpreter: Interpreter, samples: Arrays
             break
     if outputs is None:
         return MicroReport(False, _reason(log), size)
-    used = int(re.search(r"Arena allocation total (\d+)", log)[1])
-    # What it says it used is proven by a run in just that much, which may begin unaligned.
-    enough = next(
-        (
-            arena
-            for arena in (used, used + _ALIGNMENT, used + 64, 2 * used)
-            if _run(path, arena, [array[:1] for array in samples], 1)[0] is not None
-        ),
-        None,
-    )
     made = interpreter.floating(outputs)
     expected = interpreter.floating(interpreter.run(samples))
     return MicroReport(
         True,
         None,
         size,
-        enough,
+        _enough(path, log, [array[:1] for array in samples]),
         len(samples[0]),
         agreement(made, expected),
         differences(made, expected)[0],
     )
+
+
+def _enough(path: str | os.PathLike, log: str, sample: Arrays) -> int | None:
+    """Bytes in which the file runs: what the interpreter says it used, proven by a run in that."""
+    said = re.search(r"Arena allocation total (\d+)", log)
+    used = int(said[1]) if said else 0
+    # The memory may begin unaligned.
+    arenas = (used, used + _ALIGNMENT, 2 * used) if used else ()
+    return next((arena for arena in arenas if _run(path, arena, sample, 1)[0] is not None), None)
 
 
 def _run(
@@ -96,7 +96,7 @@ def _run(
                 words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S
             )
         except subprocess.TimeoutExpired:
-            return None, f"it did not end within {_LIMIT_S} s"
+            return None, f"{_ENDLESS} {_LIMIT_S} s"
         log = done.stderr.decode(errors="replace")
         if done.returncode or not made.exists():
             return None, log
@@ -106,7 +106,7 @@ def _run(
 
 def _lacks(log: str) -> bool:
     """Whether the interpreter misses something that no larger memory can make up for."""
-    return "Didn't find op" in log or "Failed to get registration" in log
+    return any(text in log for text in ("Didn't find op", "Failed to get registration", _ENDLESS))
 
 
 def _reason(log: str) -> str:

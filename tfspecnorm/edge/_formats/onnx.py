@@ -72,7 +72,8 @@ def _open(path: Path, inputs: list[Input], threads: int) -> Opened:
 def _info(part: Any) -> TensorInfo:
     """What onnxruntime says of an input or output; an open size has a name there."""
     shape = tuple(size if isinstance(size, int) else None for size in part.shape)
-    return TensorInfo(part.name, shape, part.type[len("tensor(") : -1].replace("float", "float32"))
+    kind = part.type[len("tensor(") : -1]
+    return TensorInfo(part.name, shape, {"float": "float32", "double": "float64"}.get(kind, kind))
 
 
 FORMAT = Format(
