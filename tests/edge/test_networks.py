@@ -9,32 +9,15 @@ from keras import layers
 
 import tfspecnorm
 from tests import tools
+from tests.models import networks
 from tfspecnorm import models
 from tfspecnorm.models import normalizations
 
 pytestmark = pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="needs TensorFlow")
 pytest.importorskip("ai_edge_litert")
 
-# Function from a normalization and the slope of the activations to a small network.
-NETWORKS = {
-    "vgg7": lambda kind, slope: models.vgg7((32, 32, 3), 10, kind, 0.1, slope),
-    "small_cnn": lambda kind, slope: models.small_cnn((12, 12, 1), 10, kind, 0.25, slope),
-    "mobilenet_v2": lambda kind, slope: models.mobilenet_v2(
-        (16, 16, 3), 10, kind, 0.35, ((1, 8, 1, 1), (6, 8, 2, 1)), 16
-    ),
-    "densenet_bc": lambda kind, slope: models.densenet_bc(
-        (8, 8, 3), 10, kind, depth=10, growth=4, negative_slope=slope
-    ),
-    "mlp": lambda kind, slope: models.mlp((16,), 10, kind, 0.1, negative_slope=slope),
-    "resnet": lambda kind, slope: models.resnet(
-        (8, 8, 3), 10, kind, 0.25, depth=8, negative_slope=slope
-    ),
-    "wide_resnet": lambda kind, slope: models.wide_resnet(
-        (8, 8, 3), 10, kind, 0.25, depth=10, widening=1, negative_slope=slope
-    ),
-    "resnet_separable": lambda kind, slope: models.resnet_separable(
-        (16, 16, 3), 10, kind, 0.1, (1, 1), negative_slope=slope
-    ),
+# Function from a normalization and the slope of the activations to a part of a GAN.
+PARTS = {
     "sn_dcgan_discriminator": lambda kind, slope: models.sn_dcgan_discriminator(
         8, 1, kind, 0.1, slope
     ),
@@ -42,14 +25,22 @@ NETWORKS = {
     "sn_resnet_discriminator": lambda kind, slope: models.sn_resnet_discriminator(8, 1, kind, 0.1),
     "sn_resnet_generator": lambda kind, slope: models.sn_resnet_generator(8, 1, 4, kind, 0.1),
 }
+NETWORKS = (*networks.SMALL, *PARTS)
 SHIPPED = ("vgg7", "small_cnn", "mobilenet_v2", "densenet_bc")
-TRAINED_FROM = 0.5, 1.5
+
+
+def network(name, kind, slope):
+    """A small network, with activations of that slope where it leaves them open."""
+    if name in PARTS:
+        return PARTS[name](kind, slope)
+    open_slope = name not in networks.WITHOUT_SLOPE
+    return networks.small(name, kind, **({"negative_slope": slope} if open_slope else {}))
 
 
 def built(name, kind):
     """A network whose weights have left their start, and its plain twin."""
     slope = normalizations.get(kind).negative_slope
-    model, twin = (NETWORKS[name](part, slope) for part in (kind, "none"))
+    model, twin = (network(name, part, slope) for part in (kind, "none"))
     random = np.random.default_rng(0)
     for variable in model.trainable_variables:
         variable.assign(variable + random.normal(0, 0.02, variable.shape))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests import tools
-from tests.edge.test_networks import NETWORKS
+from tests.edge.test_networks import NETWORKS, network
 
 KINDS = (
     *("none", "spectral"),
@@ -15,7 +15,7 @@ KINDS = (
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_predict_is_the_call(name, kind):
-    model = NETWORKS[name](kind, 0.1)
+    model = network(name, kind, 0.1)
     inputs = tools.random(4, *model.input_shape[1:])
     expected = tools.array(model(inputs, training=False))
     found = model.predict(inputs, verbose=0)
