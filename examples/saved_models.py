@@ -30,6 +30,7 @@ import mobilenet_v2
 import small_cnn
 import vgg7
 from common import edge_table
+from common.output import writing
 
 import tfspecnorm
 
@@ -72,15 +73,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results = options.output / "results.json"
         # Another process may have written meanwhile.
         found = known(results) | new
-        order = [*NETWORKS, FULL[0]], list(NORMALIZATIONS)
-        entries = [
-            found[key]
-            for key in sorted(
-                found, key=lambda key: (order[0].index(key[0]), order[1].index(key[1]), key[2])
-            )
-        ]
-        write(results, json.dumps(entries, indent=1) + "\n")
-        write(options.output / "README.md", edge_table.page(entries))
+        entries = sorted(found.values(), key=place)
+        write_json(results, entries)
+        with writing(options.output / "README.md") as partial:
+            partial.write_text(edge_table.page(entries), encoding="utf-8")
+
+
+def place(entry: dict[str, Any]) -> tuple[int, int, int]:
+    """Where a result stands in the table."""
+    networks = [*NETWORKS, FULL[0]]
+    return (
+        networks.index(entry["network"]),
+        NORMALIZATIONS.index(entry["normalization"]),
+        entry["seed"],
+    )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a value as JSON in one step."""
+    with writing(path) as partial:
+        partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -149,7 +161,7 @@ def finished(
         "float32": exported(model, images, folder / FILES["float32"], None),
         "int8": exported(model, images, folder / FILES["int8"], "int8"),
     }
-    write(path, json.dumps(entry, indent=1) + "\n")
+    write_json(path, entry)
     return entry
 
 
@@ -179,11 +191,10 @@ def keep(options: argparse.Namespace, name: str, normalization: str) -> None:
         target = (
             options.output / f"{name}-{normalization}{'' if ending == '.keras' else '-'}{ending}"
         )
-        partial = target.with_name(f".partial-{target.name}")
-        write_file(partial)
-        if ending == ".keras":
-            compress(partial)
-        partial.replace(target)
+        with writing(target) as partial:
+            write_file(partial)
+            if ending == ".keras":
+                compress(partial)
 
 
 def compress(path: Path) -> None:
@@ -193,13 +204,6 @@ def compress(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
-
-
-def write(path: Path, text: str) -> None:
-    """Writes a file in one step."""
-    partial = path.with_name(f".partial-{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 if __name__ == "__main__":

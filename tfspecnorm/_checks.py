@@ -26,10 +26,11 @@ def check_positive_integer(name: str, value: Any) -> int:
     return int(value)
 
 
-def check_seed(value: Any) -> int:
-    """The seed of a random generator as an integer, or a `ValueError`."""
+def check_seed(value: Any, optional: bool = False) -> int | None:
+    """The seed of a random generator as an integer, `None` if it may be, or a `ValueError`."""
+    if optional and value is None:
+        return None
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
-        raise ValueError(
-            f"Argument `seed` must be an integer that is not negative. Received: seed={value!r}"
-        )
+        wanted = "an integer of at least 0, or `None`" if optional else "an integer of at least 0"
+        raise ValueError(f"Argument `seed` must be {wanted}. Received: seed={value!r}")
     return int(value)

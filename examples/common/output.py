@@ -14,6 +14,27 @@ PARTIAL = ".partial-"
 EVENTS = "tensorboard"
 
 
+@contextlib.contextmanager
+def writing(path: Path, previous: Path | None = None) -> Iterator[Path]:
+    """Gives a temporary path, and moves what was written there to `path` in one step.
+
+    Args:
+        path: The file.
+        previous: Path to keep what was at `path` until then, if anything was.
+
+    Yields:
+        Path in the same folder with the same ending; its file is removed after an error.
+    """
+    partial = path.with_name(f"{PARTIAL}{path.name}")
+    try:
+        yield partial
+        if previous is not None and path.exists():
+            os.replace(path, previous)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 class OutputFolder:
     """A folder that belongs to one running script at a time, until `release`.
 
@@ -93,11 +114,6 @@ class OutputFolder:
             with tempfile.TemporaryDirectory() as folder:
                 yield Path(folder) / name
             return
-        partial = self.path / f"{PARTIAL}{name}"
-        try:
+        kept = None if previous is None else self.path / previous
+        with writing(self.path / name, kept) as partial:
             yield partial
-            if previous is not None and (self.path / name).exists():
-                os.replace(self.path / name, self.path / previous)
-            os.replace(partial, self.path / name)
-        finally:
-            partial.unlink(missing_ok=True)

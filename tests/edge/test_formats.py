@@ -122,7 +122,7 @@ def test_unknown_ending(model, tmp_path, monkeypatch):
         ({"quantize": "int8"}, "`quantize` must be `None` for the format Keras"),
         ({"quantize": "int4"}, "`quantize` must be `None`, \"float16\".*quantize='int4'"),
         ({"micro": True}, "`micro` must be `None` or `False` for other formats"),
-        ({"seed": -1}, "`seed` must be an integer that is not negative"),
+        ({"seed": -1}, "`seed` must be an integer of at least 0. Received: seed=-1"),
         ({"input_shape": "883"}, "`input_shape` must be a shape"),
         ({"runs": 0}, "`runs` must be a positive integer"),
         ({"threads": 1.5}, "`threads` must be a positive integer"),

@@ -11,6 +11,7 @@ _ARRAYS = "samples as array x (or one named as each input)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the words of the command."""
     common.add_model(parser)
     parser.add_argument("output", type=Path, help="file to write; its ending chooses the format")
     parser.add_argument(
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    """Does what the command says."""
     model = common.load(options.model)
     calibration, evaluation = (
         None if path is None else common.load_arrays(path)

@@ -11,6 +11,7 @@ HELP = "write a wrapped model as one of plain layers"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the words of the command."""
     common.add_model(parser)
     parser.add_argument("output", type=Path, help="file to write, ending in .keras")
     parser.add_argument(
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    """Does what the command says."""
     if options.output.suffix != ".keras":
         raise common.UsageError(f"the file to write must end in .keras. Received: {options.output}")
     _files.check_writable(options.output, "output")

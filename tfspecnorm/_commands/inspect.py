@@ -11,6 +11,7 @@ HELP = "print what a .tflite file is, or write it as a C array"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the words of the command."""
     parser.add_argument("file", type=Path, help="a LiteRT file (.tflite)")
     parser.add_argument(
         "--c-array", type=Path, metavar="FILE.h", help="write it as a header for C and C++ too"
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    """Does what the command says."""
     common.check_file(options.file)
     if options.c_array is not None:
         write_c_array(options.file, options.c_array)

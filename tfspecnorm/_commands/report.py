@@ -11,6 +11,7 @@ HELP = "print how large every kernel of a model is"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the words of the command."""
     common.add_model(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture, e.g. out.png")
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    """Does what the command says."""
     model = common.load(options.model)
     interactive = sys.stderr.isatty()
     found = spectral_report(model, options.input_shape, progress=interactive)

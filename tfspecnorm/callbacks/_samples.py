@@ -1,20 +1,10 @@
 """What callbacks that look at generated images share."""
 
-import numbers
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from keras import ops
-
-
-def check_seed(seed: Any) -> int:
-    """The seed as an integer, or a `ValueError`."""
-    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(
-            f"Argument `seed` must be an integer of at least 0. Received: seed={seed!r}"
-        )
-    return int(seed)
 
 
 def generator_of(model: Any, callback: str) -> Callable[..., Any]:

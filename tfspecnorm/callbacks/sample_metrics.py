@@ -6,9 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._checks import check_positive_integer, check_seed
 from tfspecnorm.callbacks._samples import (
-    check_seed,
     generated,
     generator_of,
     trial,

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm.edge._schema import read_contents
+from tfspecnorm.edge._schema import contents_of
 from tfspecnorm.edge._signature import Input, call
 
 QUANTIZATIONS = (None, "float16", "dynamic", "int8")
@@ -73,7 +73,7 @@ def _converted(converter: Any, model: keras.Model, quantize: str | None) -> byte
 
 def _check_without_loops(model: keras.Model, data: bytes) -> None:
     """Raise a `ValueError` for a loop: the calibration of one ends the whole process."""
-    if "WHILE" in read_contents("", data).operators:
+    if "WHILE" in contents_of(data).operators:
         raise ValueError(
             'Argument `quantize` must be another than "int8" for a model with a loop; recurrent '
             "layers have none if they are made with `unroll=True`. "

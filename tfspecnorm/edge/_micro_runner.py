@@ -12,6 +12,7 @@ import numpy as np
 
 
 def main(model: str, arena_bytes: str, outputs: str, samples: str, made: str) -> None:
+    """Runs the samples, and writes the outputs and what the interpreter used."""
     from tflite_micro.python.tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_file(model, arena_size=int(arena_bytes))

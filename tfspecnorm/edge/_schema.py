@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import math
 import os
-from pathlib import Path
 from typing import Any
 
 from tfspecnorm._optional import optional
@@ -38,21 +37,13 @@ class Contents:
         return "float16" if "float16" in self.constants else None
 
 
-def read_contents(path: str | os.PathLike, data: bytes | None = None) -> Contents:
-    """The contents of a LiteRT file.
-
-    Args:
-        path: The file.
-        data: Its bytes, if they are at hand.
+def contents_of(data: bytes) -> Contents:
+    """The contents of the bytes of a whole LiteRT file.
 
     Raises:
         ImportError: If ai-edge-litert is not installed.
-        OSError: If the file cannot be read.
-        ValueError: If it is no LiteRT file.
     """
     schema = optional("ai_edge_litert.schema_py_generated", "edge")
-    data = Path(path).read_bytes() if data is None else data
-    check_litert(path, data)
     model = schema.Model.GetRootAsModel(data, 0)
     names, types = _names(schema.BuiltinOperator), _names(schema.TensorType)
     operators: collections.Counter[str] = collections.Counter()

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import tree
 
+# Where a caller gives none.
+RANDOM_SAMPLES = 32
 _BATCH = 32
 
 

@@ -17,12 +17,9 @@ from tfspecnorm.edge._formats import Format, format_of
 from tfspecnorm.edge._measuring import compared, measured
 from tfspecnorm.edge._micro import check_installed, is_installed
 from tfspecnorm.edge._samples import CALIBRATION_LIMIT, read_samples
-from tfspecnorm.edge._signature import Input, inputs_of, predict
+from tfspecnorm.edge._signature import RANDOM_SAMPLES, Input, inputs_of, predict
 from tfspecnorm.edge.report import EdgeReport
 from tfspecnorm.surgery import fold, in_float32
-
-# Compared on these where a caller gives no samples.
-_RANDOM_SAMPLES = 32
 
 
 def export(
@@ -63,7 +60,8 @@ def export(
     the given samples the report says. The file appears under its name only after it was run.
 
     Args:
-        model: Built Sequential or Functional model, wrapped or not. It is unchanged.
+        model: Built Sequential or Functional model, wrapped or not. Its weights are unchanged;
+            the states of stateful recurrent layers move, since it runs.
         path: File to write; its ending chooses the format.
         quantize: One of the table, for LiteRT.
         calibration: Samples that are like those of use, needed by `"int8"`: an array, a list of
@@ -122,7 +120,8 @@ def export(
     classes = classes_of("evaluation", labels, expected)
     options = {"quantize": quantize, "samples": calibrated} if target.quantizes else {}
     writing = _files.writing_folder if target.is_folder else _files.writing
-    with writing(path) as partial, _expressible(model, target):
+    holdable = _reported(model, f"be one that the format {target.name} can hold")
+    with writing(path) as partial, holdable:
         target.write(plain, inputs, partial, **options)
         opened = target.open(partial, inputs, threads)
         if micro is None:
@@ -140,16 +139,8 @@ def export(
 
 def _expected(model: keras.Model, samples: list[np.ndarray]) -> list[np.ndarray]:
     """Outputs of the model, which must be finite to be compared with."""
-    try:
+    with _reported(model, "run on samples of its inputs"):
         outputs = predict(model, samples)
-    except (OSError, ImportError, ValueError):
-        raise
-    except Exception as error:
-        # Each backend has errors of its own classes.
-        raise ValueError(
-            "Argument `model` must run on samples of its inputs. "
-            f"Received: model '{model.name}', which says: {_short(error)}"
-        ) from error
     if not all(np.all(np.isfinite(part)) for part in outputs):
         raise ValueError(
             "Argument `evaluation` must hold samples for which the outputs of the model are "
@@ -159,8 +150,8 @@ def _expected(model: keras.Model, samples: list[np.ndarray]) -> list[np.ndarray]
 
 
 @contextlib.contextmanager
-def _expressible(model: keras.Model, target: Format) -> Iterator[None]:
-    """Within it, whatever a converter or a runtime raises is a `ValueError`."""
+def _reported(model: keras.Model, wanted: str) -> Iterator[None]:
+    """Within it, whatever a backend, a converter or a runtime raises is a `ValueError`."""
     try:
         yield
     except (OSError, ImportError, ValueError):
@@ -168,8 +159,8 @@ def _expressible(model: keras.Model, target: Format) -> Iterator[None]:
     except Exception as error:
         # They have errors of their own classes, many of them not public.
         raise ValueError(
-            f"Argument `model` must be one that the format {target.name} can hold. "
-            f"Received: model '{model.name}', for which its tools say: {_short(error)}"
+            f"Argument `model` must {wanted}. "
+            f"Received: model '{model.name}', for which the tools say: {_short(error)}"
         ) from error
 
 
@@ -187,7 +178,7 @@ def _evaluated(
     if calibrated is not None:
         return calibrated, None
     random = np.random.default_rng(seed)
-    return [part.fill(_RANDOM_SAMPLES, random) for part in inputs], None
+    return [part.fill(RANDOM_SAMPLES, random) for part in inputs], None
 
 
 def _check_finite(model: keras.Model) -> None:

@@ -9,9 +9,8 @@ from tfspecnorm._checks import check_positive_integer, check_seed
 from tfspecnorm.edge import _micro
 from tfspecnorm.edge._formats import litert
 from tfspecnorm.edge._measuring import measured
+from tfspecnorm.edge._signature import RANDOM_SAMPLES, Input
 from tfspecnorm.edge.report import EdgeReport, TensorInfo
-
-_SAMPLES = 32
 
 
 def inspect(
@@ -59,10 +58,7 @@ def inspect(
 
 def _fill(part: TensorInfo, random: np.random.Generator) -> np.ndarray:
     """Samples that use the whole range of a quantized input."""
-    shape = (_SAMPLES, *part.shape[1:])
-    if part.scale is not None:
-        limits = np.iinfo(part.dtype)
-        return part.floating(random.integers(limits.min, limits.max + 1, shape))
-    if np.issubdtype(np.dtype(part.dtype), np.floating):
-        return random.standard_normal(shape)
-    return random.integers(0, 2, shape)
+    if part.scale is None:
+        return Input(part.name, part.shape[1:], part.dtype).fill(RANDOM_SAMPLES, random)
+    limits, shape = np.iinfo(part.dtype), (RANDOM_SAMPLES, *part.shape[1:])
+    return part.floating(random.integers(limits.min, limits.max + 1, shape))

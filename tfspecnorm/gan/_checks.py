@@ -102,18 +102,6 @@ def check_optimizers(generator_optimizer: Any, discriminator_optimizer: Any) -> 
     return found[0], found[1]
 
 
-def check_seed(value: Any) -> int | None:
-    """The value, or a `ValueError`."""
-    if value is None:
-        return None
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
-        raise ValueError(
-            "Argument `seed` must be an integer that is not negative, or `None`. "
-            f"Received: seed={value!r}"
-        )
-    return int(value)
-
-
 def check_momentum(name: str, value: Any) -> float | None:
     """The value, or a `ValueError` that names the argument."""
     if value is None:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._checks import check_positive_integer, check_seed
 from tfspecnorm.gan import _checks, losses
 from tfspecnorm.gan._optimizers import OptimizerPair
 from tfspecnorm.gan._saving import Saving
@@ -89,7 +89,7 @@ class GAN(Saving):
         latent_size = _checks.check_networks(generator, discriminator, latent_size)
         n_discriminator = check_positive_integer("n_discriminator", n_discriminator)
         average_momentum = _checks.check_momentum("average_momentum", average_momentum)
-        seed = _checks.check_seed(seed)
+        seed = check_seed(seed, optional=True)
         super().__init__(name=name)
         self.latent_size = latent_size
         self.n_discriminator = n_discriminator
@@ -202,7 +202,7 @@ class GAN(Saving):
         """
         count = check_positive_integer("count", count)
         batch_size = check_positive_integer("batch_size", batch_size)
-        seed = _checks.check_seed(seed)
+        seed = check_seed(seed, optional=True)
         if seed is None:
             seed = random.randrange(2**32)
         # Every batch is full, and divisible among devices.

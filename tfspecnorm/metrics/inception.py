@@ -1,11 +1,10 @@
 """The Inception score of generated images."""
 
-import numbers
 from typing import Any
 
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._checks import check_positive_integer, check_seed
 from tfspecnorm.metrics.score import Score
 
 
@@ -47,7 +46,7 @@ def inception_score(
     Reference: Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved Techniques for
     Training GANs", 2016, arXiv:1606.03498.
     """
-    splits, seed = check_positive_integer("splits", splits), _checked_seed(seed)
+    splits, seed = check_positive_integer("splits", splits), check_seed(seed, optional=True)
     probabilities = checked_probabilities(probabilities)
     samples = len(probabilities)
     if samples < 2 * splits:
@@ -122,7 +121,7 @@ class InceptionScore:
             )
         self.extractor = extractor
         self.splits = check_positive_integer("splits", splits)
-        self.seed = _checked_seed(seed)
+        self.seed = check_seed(seed, optional=True)
         self.name = name
         self._batches: list[np.ndarray] = []
 
@@ -210,13 +209,3 @@ def _score_of(probabilities: np.ndarray) -> float:
 def _entropy(probabilities: np.ndarray) -> np.ndarray:
     logarithms = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
     return -np.sum(probabilities * logarithms, axis=-1)
-
-
-def _checked_seed(seed: Any) -> int | None:
-    if seed is None:
-        return None
-    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(
-            f"Argument `seed` must be an integer of at least 0, or `None`. Received: seed={seed!r}"
-        )
-    return int(seed)

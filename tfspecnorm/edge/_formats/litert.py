@@ -7,7 +7,7 @@ import keras
 from tfspecnorm.edge._conversion import to_litert
 from tfspecnorm.edge._formats.format import Arrays, Format, Opened
 from tfspecnorm.edge._interpreter import Interpreter
-from tfspecnorm.edge._schema import read_contents
+from tfspecnorm.edge._schema import contents_of
 from tfspecnorm.edge._signature import Input
 
 
@@ -26,7 +26,7 @@ def open_file(path: Path, inputs: list[Input] | None = None, threads: int = 1) -
     path.stat()
     # The interpreter checks the file, on whose offsets the contents rely.
     interpreter = Interpreter(path, threads)
-    contents = read_contents(path)
+    contents = contents_of(path.read_bytes())
 
     def run(samples: Arrays) -> Arrays:
         return interpreter.floating(interpreter.run(interpreter.quantized(samples)))
