@@ -201,13 +201,15 @@ class DividedByNorm(Reparameterization):
         return norms.default_norm(kernel.linear_map) if norm is None else norm
 
     def _measure(self, kernel: Kernel, value: Any, power_iterations: int = 0) -> norms.Measurement:
-        # A copy: an in-place update must not reach a gradient that still needs these values.
-        state = {
-            name: ops.stop_gradient(ops.copy(variable.value))
-            for name, variable in self._state[kernel.name].items()
-        }
+        state = {name: _current(v) for name, v in self._state[kernel.name].items()}
         norm = self._norm(kernel)
         return norm(value, state, kernel.linear_map, power_iterations, self.jit_compile is True)
+
+
+def _current(variable: keras.Variable) -> Any:
+    value = ops.convert_to_tensor(variable.value)
+    # PyTorch updates in place, which must not reach a gradient that still needs this value.
+    return ops.copy(value) if keras.backend.backend() == "torch" else value
 
 
 def _check_options(power_iterations: Any, bound: Any, jit_compile: Any) -> None:

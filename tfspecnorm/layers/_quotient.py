@@ -6,13 +6,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfspecnorm.norms import LinearMap, Measurement
+from tfspecnorm.norms import Measurement
 from tfspecnorm.norms.matrix import TINY
 
 # Note [Closed form]
 # With d = σ, or max(σ/c, 1), and G = ∂L/∂W̄ the gradient of W̄ = W/d is
 #     (G − ⟨G, W̄⟩·d′·∂σ/∂W) / d,   ∂σ/∂W = v uᵀ with constant u, v,
-# or a sum of such products, as the norm says.
+# or a sum of such products, as the norm says. A constant factor s of W̄ is part of 1/d.
 # On TensorFlow and PyTorch every operation has a price of its own, and writing this out
 # halves the number of them. σ enters as an argument without a gradient: the first derivative
 # is complete as it stands, and the second one reaches σ through the arguments. XLA fuses what
@@ -42,37 +42,46 @@ def quotient(
     if keras.backend.backend() == "jax" or measurement.direction is None:
         return kernel * _factor(measurement.sigma, scale, bound)
     sigma = measurement.sigma
-    # Written as "not below", so that a σ that is not a number reaches the outputs.
-    active = ops.logical_not(ops.stop_gradient(sigma) <= (TINY if bound is None else bound))
-    slope = 1.0 if bound is None else 1.0 / bound
-    denominator = ops.where(active, slope * sigma, 1.0)
-    weight = slope * ops.cast(active, denominator.dtype)
-    maps = tuple(part.linear_map for part in measurement.direction)
-    factors = [(weight * part.left, part.right) for part in measurement.direction]
-    result = _closed_form(maps)(kernel, denominator, *itertools.chain(*factors))
-    return result if isinstance(scale, float) and scale == 1.0 else scale * result
+    # Compared so that a σ that is not a number reaches the outputs.
+    small = ops.stop_gradient(sigma) <= (TINY if bound is None else bound)
+    usable = ops.where(small, 1.0, sigma)
+    factors = [part.factors for part in measurement.direction]
+    if bound is None:
+        inverse = ops.reciprocal(usable)
+    else:
+        inverse = ops.where(small, 1.0, bound / usable)
+        weight = ops.cast(ops.logical_not(small), usable.dtype) * (1.0 / bound)
+        factors = [(weight * first, *rest) for first, *rest in factors]
+    constant = scale if isinstance(scale, float) else 1.0
+    divide = _closed_form(measurement.direction, constant)
+    result = divide(kernel, inverse, *itertools.chain(*factors))
+    return result if isinstance(scale, float) else scale * result
 
 
-def _closed_form(maps: tuple[LinearMap, ...]) -> Any:
-    """W/d as a function of W, d and the factors of ∂d/∂W, see Note [Closed form]."""
+def _closed_form(direction: tuple[Any, ...], scale: float) -> Any:
+    """s·W/d as a function of W, 1/d and the factors of ∂d/∂W, see Note [Closed form]."""
 
     @ops.custom_gradient
-    def divide(kernel: Any, denominator: Any, *factors: Any) -> Any:
-        effective = kernel / denominator
+    def divide(kernel: Any, inverse: Any, *factors: Any) -> Any:
+        multiplier = inverse if scale == 1.0 else scale * inverse
+        effective = kernel * multiplier
 
         def gradient(*given: Any, upstream: Any = None) -> tuple[Any, ...]:
             # PyTorch passes the arguments and names the gradient; TensorFlow passes it alone.
             if upstream is None:
-                (upstream,), divisor, sides, result = given, denominator, factors, effective
+                (upstream,), factor, sides, result = given, multiplier, factors, effective
             else:
-                raw, divisor, *sides = given
-                result = raw / divisor
+                raw, reciprocal, *sides = given
+                factor = scale * reciprocal
+                result = raw * factor
             inner = ops.sum(upstream * result)
-            numerator = upstream
-            for linear_map, left, right in zip(maps, sides[::2], sides[1::2], strict=True):
-                outer = ops.expand_dims(inner * left, -1) * ops.expand_dims(right, -2)
-                numerator = numerator - linear_map.kernel(outer)
-            return (numerator / divisor, *(None for _ in range(1 + len(sides))))
+            if scale != 1.0:
+                inner = inner * (1.0 / scale)
+            numerator, waiting = upstream, iter(sides)
+            for part in direction:
+                first, *rest = itertools.islice(waiting, len(part.factors))
+                numerator = numerator - part.kernel(inner * first, *rest)
+            return (numerator * factor, *(None for _ in range(1 + len(sides))))
 
         return effective, gradient
 

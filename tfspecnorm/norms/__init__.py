@@ -20,7 +20,14 @@ from tfspecnorm.norms.linear_map import (
     window,
 )
 from tfspecnorm.norms.matrix import Matrix
-from tfspecnorm.norms.measurement import ESTIMATE, EXACT, UPPER_BOUND, Measurement, OuterProduct
+from tfspecnorm.norms.measurement import (
+    ESTIMATE,
+    EXACT,
+    UPPER_BOUND,
+    Measurement,
+    OuterProduct,
+    WholeKernel,
+)
 from tfspecnorm.norms.operator import Operator
 
 __all__ = [
@@ -36,6 +43,7 @@ __all__ = [
     "Measurement",
     "Operator",
     "OuterProduct",
+    "WholeKernel",
     "Window",
     "bounds",
     "convolution",

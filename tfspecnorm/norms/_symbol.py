@@ -74,18 +74,35 @@ def peak(given: Symbol, squarings: int = _transfer_matrices.SQUARINGS) -> Peak:
     length, blocks = squares.shape[0] // tables.circles, squares.shape[1]
     circles = ops.reshape(squares, (tables.circles, length, blocks))
     # Reductions and two short searches take less time than a search through all values.
-    bounds = ops.max(circles, axis=1)
-    block = ops.argmax(ops.min(bounds, axis=0))
-    circle = ops.argmin(ops.take(bounds, block, axis=1))
-    places = ops.argmax(ops.take(circles, block, axis=2), axis=1)
-    frequency = circle * length + ops.take(places, circle)
-    wave = ops.take(ops.convert_to_tensor(tables.waves), frequency, axis=0)
-    return Peak(block, wave, squares[frequency, block])
+    bounds = ops.min(ops.max(circles, axis=1), axis=0)
+    block = _place_of_largest(bounds)
+    circles = ops.reshape(entry(circles, block, axis=2), (tables.circles, length))
+    square, places = ops.top_k(circles, 1)
+    if tables.circles == 1:
+        frequency = ops.reshape(places, ())
+    else:
+        circle = _place_of_largest(-ops.reshape(square, (-1,)))
+        frequency = circle * length + ops.reshape(entry(places, circle, axis=0), ())
+        square = entry(square, circle, axis=0)
+    wave = entry(ops.convert_to_tensor(tables.waves), frequency, axis=0)
+    return Peak(block, ops.reshape(wave, tables.waves.shape[1:]), ops.reshape(square, ()))
+
+
+def entry(tensor: Any, place: Any, axis: int) -> Any:
+    """The slice of length 1 at a place along an axis, which is a tensor."""
+    start, shape = [0] * len(tensor.shape), list(tensor.shape)
+    start[axis], shape[axis] = place, 1
+    return ops.slice(tensor, start, shape)
+
+
+def _place_of_largest(values: Any) -> Any:
+    # In Keras `argmax` takes ten operations, because it looks for negative zeros.
+    return ops.reshape(ops.top_k(values, 1)[1], ())
 
 
 def image_at(kernel: Any, found: Peak, inputs: int) -> Any:
     """A at the peak as a tensor `(2, phases · inputs, outputs)`, of a kernel like a `Symbol`'s."""
-    block = ops.take(kernel, found.block, axis=1)
+    block = entry(kernel, found.block, axis=1)
     taps = found.wave.shape[-1]
     block = ops.reshape(block, (1, taps, inputs, -1))
     # Not a matrix product: accelerators round its factors to 10 bits.

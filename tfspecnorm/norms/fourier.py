@@ -12,7 +12,7 @@ from tfspecnorm.norms._stateless import Stateless
 from tfspecnorm.norms._symbol import Peak, image_at, peak, symbol
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.matrix import TINY
-from tfspecnorm.norms.measurement import EXACT, UPPER_BOUND, Measurement, OuterProduct
+from tfspecnorm.norms.measurement import EXACT, UPPER_BOUND, Measurement, WholeKernel
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
@@ -88,10 +88,7 @@ class Fourier(Stateless):
         power_iterations: int = 0,
         jit_compile: bool = False,
     ) -> Measurement:
-        """σ and the gradient's factors.
-
-        Two outer products, or one where a block has one output: taps and inputs by outputs, zero
-        but for the block of the peak.
+        """σ and its gradient, which is zero but for the block of the peak.
 
         Args:
             kernel: Tensor of at least 32 bits.
@@ -108,7 +105,6 @@ class Fourier(Stateless):
         """
         check_convolution(linear_map)
         given = symbol(kernel, linear_map)
-        _, blocks, outputs = given.kernel.shape
         found = peak(given)
         image = image_at(given.scaled, found, given.inputs)
         excess = given.tables.excess
@@ -117,21 +113,16 @@ class Fourier(Stateless):
         else:
             factors, norm = _matrix_gradient(image, found, given.inputs)
             excess = excess * ops.sqrt(found.square) / (norm + TINY)
-        factors = [(excess * left, right) for left, right in factors]
-        gradient = sum(left[:, None] * right for left, right in factors)
-        sigma = ops.sum(ops.take(given.kernel, found.block, axis=1) * gradient)
+        gradient = sum(left[:, None] * right for left, right in factors)[:, None, :]
+        gradient = gradient if excess == 1.0 else excess * gradient
+        blocks = given.kernel.shape[1]
+        if blocks > 1:
+            selected = ops.equal(np.arange(blocks, dtype="int32")[:, None], found.block)
+            gradient = ops.where(selected, gradient, 0.0)
         # An entry that is not finite shows, in whichever block it is.
-        sigma = sigma + 0.0 * ops.sum(given.scaled)
-
-        view = as_convolution(linear_map)
-        if view.block_axes:
-            selected = ops.one_hot(found.block, blocks, dtype=given.kernel.dtype)[:, None]
-            factors = [
-                (selected * left, ops.broadcast_to(right, (blocks, outputs)))
-                for left, right in factors
-            ]
-        direction = tuple(OuterProduct(view, left, right) for left, right in factors)
-        return Measurement(sigma, {}, direction)
+        sigma = ops.sum(given.kernel * gradient) + 0.0 * ops.sum(given.scaled)
+        direction = WholeKernel(as_convolution(linear_map).unstacked(gradient))
+        return Measurement(sigma, {}, (direction,))
 
 
 def guarantee_of(linear_map: LinearMap) -> str:

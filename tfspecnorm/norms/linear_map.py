@@ -164,22 +164,30 @@ class LinearMap:
     def stacked(self, kernel: Any, library: ModuleType = ops) -> Any:
         """The kernel as `(inputs · taps, blocks, outputs)`: for Keras' kernels a mere reshape."""
         *blocks, inputs, outputs = self.matrix_shape
-        axes = self._axes
-        count = len(self.block_axes)
-        stop = len(axes) - len(self.output_axes)
-        axes = axes[count:stop] + axes[:count] + axes[stop:]
+        axes = self._stacked_axes
         if axes != tuple(range(len(axes))):
             kernel = library.transpose(library.reshape(kernel, self._view), axes)
         return library.reshape(kernel, (inputs, math.prod(blocks), outputs))
 
+    def unstacked(self, stack: Any, library: ModuleType = ops) -> Any:
+        """The kernel that is stacked like this: the inverse of `stacked`."""
+        return self._arranged(stack, self._stacked_axes, library)
+
     def kernel(self, matrix: Any, library: ModuleType = ops) -> Any:
         """The kernel whose matrix view is this: the inverse of `matrix`."""
-        view = [self._view[axis] for axis in self._axes]
-        inverse = sorted(range(len(view)), key=lambda position: self._axes[position])
-        kernel = library.reshape(matrix, view)
-        if inverse != list(range(len(view))):
-            kernel = library.transpose(kernel, inverse)
-        return library.reshape(kernel, self.kernel_shape)
+        return self._arranged(matrix, self._axes, library)
+
+    @property
+    def _stacked_axes(self) -> tuple[int, ...]:
+        count, stop = len(self.block_axes), len(self._axes) - len(self.output_axes)
+        return self._axes[count:stop] + self._axes[:count] + self._axes[stop:]
+
+    def _arranged(self, entries: Any, axes: tuple[int, ...], library: ModuleType) -> Any:
+        """The kernel whose axes in this order hold the entries."""
+        if axes != tuple(range(len(axes))):
+            entries = library.reshape(entries, [self._view[axis] for axis in axes])
+            entries = library.transpose(entries, sorted(range(len(axes)), key=axes.__getitem__))
+        return library.reshape(entries, self.kernel_shape)
 
 
 def dense(kernel_shape: tuple[int, ...], kind: str = DENSE) -> LinearMap:

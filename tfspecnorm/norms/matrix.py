@@ -14,8 +14,6 @@ from tfspecnorm.norms.measurement import ESTIMATE, Measurement, OuterProduct
 
 # Below this a norm counts as zero: the smallest normal float32 number.
 TINY = float(np.finfo("float32").tiny)
-_HUGE = float(np.finfo("float32").max)
-_TRACE = 1e-12
 TRACED_WARM_UP_STEPS = 30
 
 
@@ -159,12 +157,9 @@ def _transpose_times(matrix: Any, vector: Any) -> Any:
 
 
 def normalized(vector: Any, fallback: Any) -> Any:
-    """Unit vector of `vector`, or `fallback` for zero; squares of 1e±30 stay finite.
-
-    Beside a vector whose largest entry is 1 the trace of the fallback is below rounding.
-    """
+    """Unit vector of `vector`, or `fallback` for zero; squares of 1e±30 stay finite."""
     largest = ops.max(ops.abs(vector), axis=-1, keepdims=True)
-    scaled = vector / (largest + TINY) + _TRACE * fallback
-    unit = scaled * ops.rsqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
-    # A kernel that is not finite must not leave its mark in the vectors.
-    return ops.where(largest < _HUGE, unit, fallback)
+    scaled = vector / largest
+    inverse = ops.rsqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
+    # Not a number for zero and for what is not finite: that must not leave its mark in the vectors.
+    return ops.where(largest * inverse > 0.0, scaled * inverse, fallback)
