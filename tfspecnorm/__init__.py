@@ -25,7 +25,7 @@ from tfspecnorm._version import __version__  # noqa: E402
 from tfspecnorm.analysis import certified_radius, lipschitz_bound, spectral_report  # noqa: E402
 from tfspecnorm.edge import export  # noqa: E402
 from tfspecnorm.layers import scales  # noqa: E402
-from tfspecnorm.surgery import fold, warm_up, wrap  # noqa: E402
+from tfspecnorm.surgery import fold, grouped, warm_up, wrap  # noqa: E402
 
 __all__ = [
     "__version__",
@@ -45,6 +45,7 @@ __all__ = [
     "certified_radius",
     "export",
     "fold",
+    "grouped",
     "lipschitz_bound",
     "spectral_report",
     "warm_up",

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfspecnorm._grouped_model import GroupedModel
 from tfspecnorm.kernels.holders import is_graph, layers_in
 from tfspecnorm.layers._reparameterization import Reparameterization
 
@@ -94,6 +95,8 @@ def _clone_graph(model: keras.Model, clone: Callable[[Any], Any]) -> keras.Model
     new_model = keras.models.clone_model(
         model, input_tensors=inputs, clone_function=clone, call_function=_call
     )
+    if isinstance(new_model, GroupedModel) and not wrappers_in(new_model):
+        return keras.Model(new_model.input, new_model.output, name=new_model.name)
     if type(new_model).call is not type(model).call:
         # Keras rebuilds a subclass with a constructor of its own as a plain Functional model.
         raise _not_rebuilt(model)

@@ -155,7 +155,9 @@ def held_by(layer: Any) -> list[Any]:
 def check_registered(layer: Any) -> None:
     """Raise a `ValueError` for a layer whose kernels are unknown or cannot be substituted."""
     name = type(layer).__name__
-    if "state_size" in dir(layer) and not isinstance(layer, keras.layers.RNN):
+    # Not `hasattr`: a property may need the layer to be built.
+    is_cell = hasattr(type(layer), "state_size") or "state_size" in vars(layer)
+    if is_cell and not isinstance(layer, keras.layers.RNN):
         raise ValueError(
             "Argument `layer` must not be a cell, which runs once in every time step: wrap the "
             "layer that runs it, such as `keras.layers.RNN(cell)`. "

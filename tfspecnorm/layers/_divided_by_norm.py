@@ -12,6 +12,7 @@ from tfspecnorm.layers import _warm_start, scales
 from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
 from tfspecnorm.layers._quotient import quotient
 from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers._together import ready
 
 
 class DividedByNorm(Reparameterization):
@@ -113,13 +114,27 @@ class DividedByNorm(Reparameterization):
             self._scale_variables[kernel.name] = variable
 
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
-        measured = self._measure(kernel, value, self.power_iterations if training else 0)
+        iterations = self.power_iterations if training else 0
+        measured = ready(self, kernel.name, iterations)
+        if measured is None:
+            measured = self.task(kernel, value, iterations).alone()
         if training:
             for name, variable in self._state[kernel.name].items():
                 variable.assign(measured.state[name])
         variable = self._scale_variables.get(kernel.name)
         scale = self.scale(None if variable is None else variable.value)
         return quotient(value, measured, scale, self.bound)
+
+    def task(self, kernel: Kernel, value: Any, power_iterations: int = 0) -> norms.Task:
+        """How a kernel is to be measured, from the stored vectors."""
+        state = {name: _current(v) for name, v in self._state[kernel.name].items()}
+        compiled = self.jit_compile is True
+        norm = self._norm(kernel)
+        return norms.Task(norm, value, state, kernel.linear_map, power_iterations, compiled)
+
+    def iterations(self, kernel: Kernel, training: bool) -> int:
+        """Power iterations in a call: none in evaluation, in which a frozen kernel always is."""
+        return self.power_iterations if self.moves(kernel, training) else 0
 
     def sigma(self) -> dict[str, Any]:
         """The norm of each raw kernel, measured with the stored vectors.
@@ -142,8 +157,9 @@ class DividedByNorm(Reparameterization):
         self.check_built("sigma")
         return read_master(
             lambda: {
-                kernel.name: ops.stop_gradient(self._measure(kernel, kernel_value(kernel)).sigma)
+                kernel.name: ops.stop_gradient(task.alone().sigma)
                 for kernel in self.kernels
+                for task in [self.task(kernel, kernel_value(kernel))]
             }
         )
 
@@ -199,11 +215,6 @@ class DividedByNorm(Reparameterization):
     def _norm(self, kernel: Kernel) -> Any:
         norm = self.norm.get(kernel.name) if isinstance(self.norm, dict) else self.norm
         return norms.default_norm(kernel.linear_map) if norm is None else norm
-
-    def _measure(self, kernel: Kernel, value: Any, power_iterations: int = 0) -> norms.Measurement:
-        state = {name: _current(v) for name, v in self._state[kernel.name].items()}
-        norm = self._norm(kernel)
-        return norm(value, state, kernel.linear_map, power_iterations, self.jit_compile is True)
 
 
 def _current(variable: keras.Variable) -> Any:

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from tfspecnorm.norms import Measurement
-from tfspecnorm.norms.matrix import TINY
+from tfspecnorm.norms.measurement import TINY, inverse_of
 
 # Note [Closed form]
 # With d = σ, or max(σ/c, 1), and G = ∂L/∂W̄ the gradient of W̄ = W/d is
@@ -42,15 +42,14 @@ def quotient(
     if keras.backend.backend() == "jax" or measurement.direction is None:
         return kernel * _factor(measurement.sigma, scale, bound)
     sigma = measurement.sigma
-    # Compared so that a σ that is not a number reaches the outputs.
-    small = ops.stop_gradient(sigma) <= (TINY if bound is None else bound)
-    usable = ops.where(small, 1.0, sigma)
     factors = [part.factors for part in measurement.direction]
     if bound is None:
-        inverse = ops.reciprocal(usable)
+        inverse = inverse_of(sigma) if measurement.inverse is None else measurement.inverse
     else:
-        inverse = ops.where(small, 1.0, bound / usable)
-        weight = ops.cast(ops.logical_not(small), usable.dtype) * (1.0 / bound)
+        # Compared so that a σ that is not a number reaches the outputs.
+        small = ops.stop_gradient(sigma) <= bound
+        inverse = ops.where(small, 1.0, bound / ops.where(small, 1.0, sigma))
+        weight = ops.cast(ops.logical_not(small), sigma.dtype) * (1.0 / bound)
         factors = [(weight * first, *rest) for first, *rest in factors]
     constant = scale if isinstance(scale, float) else 1.0
     divide = _closed_form(measurement.direction, constant)

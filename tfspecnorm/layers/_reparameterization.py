@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from tfspecnorm.kernels import Kernel, check_registered, kernels_of
+from tfspecnorm.kernels import Kernel, check_registered, held_by, kernels_of
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._precision import kernel_value, read_master
 from tfspecnorm.layers._tracing import outside_of_tracing
@@ -203,17 +203,22 @@ class Reparameterization(keras.layers.Wrapper):
     def _effective(self, training: bool) -> list[tuple[Kernel, Any]]:
         found = []
         for kernel in self.kernels:
-            # A frozen kernel is in evaluation, whatever the model around it does.
-            moving = training and self.trainable and kernel.variable.trainable
             value = kernel_value(kernel)
+            moving = self.moves(kernel, training)
             found.append((kernel, self.reparameterize(kernel, value, moving)))
         return found
 
+    def moves(self, kernel: Kernel, training: bool) -> bool:
+        """Whether a call moves the state; a frozen kernel is in evaluation at all times."""
+        return training and self.trainable and kernel.variable.trainable
+
     def _read_by_layer(self) -> list[keras.Variable]:
         """All variables of the layer; the states of a recurrent one are not among them."""
+        # To search a layer takes as long as many small operations: only one that holds others.
+        alone = held_by(self.layer) == [self.layer]
         states = [
             state
-            for part in layers_in(self.layer)
+            for part in ([self.layer] if alone else layers_in(self.layer))
             if isinstance(part, keras.layers.RNN) and part.stateful
             for state in tree.flatten(part.states)
             if isinstance(state, keras.Variable)

@@ -14,7 +14,7 @@ from tfspecnorm.layers._precision import (
     state_dtype,
     stored_value,
 )
-from tfspecnorm.norms.matrix import TINY
+from tfspecnorm.norms.measurement import TINY
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")

@@ -12,7 +12,7 @@ from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.layers._warm_start import concrete
 from tfspecnorm.norms import LinearMap
-from tfspecnorm.norms.matrix import TINY
+from tfspecnorm.norms.measurement import TINY
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")

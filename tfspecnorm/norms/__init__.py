@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from tfspecnorm.norms import bounds
+from tfspecnorm.norms._together import Task, measure_together
 from tfspecnorm.norms.bidirectional import Bidirectional
 from tfspecnorm.norms.exact import Exact, entries_of, exact, is_small, work_of
 from tfspecnorm.norms.fourier import Fourier
@@ -43,6 +44,7 @@ __all__ = [
     "Measurement",
     "Operator",
     "OuterProduct",
+    "Task",
     "WholeKernel",
     "Window",
     "bounds",
@@ -55,6 +57,7 @@ __all__ = [
     "get",
     "is_small",
     "measure",
+    "measure_together",
     "transposed_convolution",
     "window",
     "work_of",

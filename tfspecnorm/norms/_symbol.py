@@ -15,7 +15,7 @@ from tfspecnorm.norms import _transfer_matrices
 from tfspecnorm.norms._frequencies import Plan, plan
 from tfspecnorm.norms._geometry import as_convolution, axes_of
 from tfspecnorm.norms.linear_map import LinearMap
-from tfspecnorm.norms.matrix import TINY
+from tfspecnorm.norms.measurement import TINY
 
 
 class Symbol(NamedTuple):
@@ -119,12 +119,23 @@ def _squared_norms(given: Symbol, squarings: int) -> Any:
         images = _rows(tables.waves) @ ops.reshape(given.scaled, (taps, -1))
         shape = (len(tables.waves), 2, tables.phases * given.inputs, blocks, outputs)
         return _transfer_matrices.squared_norms(ops.reshape(images, shape), squarings)
-    table = tables.waves if tables.samples is None else tables.samples
     kernel = given.scaled
     if outputs > 1:
         kernel = ops.transpose(kernel, (0, 2, 1))
-    images = _rows(table) @ ops.reshape(kernel, (taps, -1))
-    images = ops.reshape(images, (len(table), -1, blocks))
+    return squared_norms_of_vectors(ops.reshape(kernel, (taps, -1)), tables, blocks)
+
+
+def squared_norms_of_vectors(kernel: Any, tables: Plan, blocks: int = -1) -> Any:
+    """‖A(ω)‖² for each frequency and block, where A has one row or one column.
+
+    Args:
+        kernel: Tensor `(taps, ...)`, whose last axis counts the blocks.
+        tables: `Plan` of the frequencies.
+        blocks: Number of blocks; all columns of `kernel` by default.
+    """
+    blocks = kernel.shape[1] if blocks < 0 else blocks
+    table = tables.waves if tables.samples is None else tables.samples
+    images = ops.reshape(_rows(table) @ kernel, (len(table), -1, blocks))
     squares = ops.sum(ops.square(images), axis=1)
     if tables.interpolation is not None:
         squares = ops.convert_to_tensor(tables.interpolation) @ squares

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras import ops
 
-from tfspecnorm.norms.matrix import TINY
+from tfspecnorm.norms.measurement import TINY
 
 # ‖Gᵖ‖ in the Frobenius norm bounds the p-th power of the largest of g eigenvalues, with a factor
 # of √g at most. With p = 2⁶ its root is too large by 0.4 % for g = 3, 0.8 % for g = 8, 2.2 % for

@@ -77,10 +77,20 @@ class Bidirectional(Configurable):
     ) -> Measurement:
         """σ, the next state, and the gradient's factors; arguments as those of `Matrix`."""
         sides = _sides(linear_map)
-        parts = [
-            Matrix()(kernel, part, side, power_iterations, jit_compile)
-            for side, part in zip(sides, _split(state), strict=True)
-        ]
+        return self.merged(
+            [
+                Matrix()(kernel, part, side, power_iterations, jit_compile)
+                for side, part in zip(sides, _split(state), strict=True)
+            ]
+        )
+
+    def parts(self, task: Any) -> list[Any]:
+        """The measurements by `Matrix` that one of the kernel is made of, see `merged`."""
+        sides = zip(_sides(task.linear_map), _split(task.state), strict=True)
+        return [task._replace(norm=Matrix(), state=part, linear_map=side) for side, part in sides]
+
+    def merged(self, parts: list[Measurement]) -> Measurement:
+        """The measurement of a kernel from those of its sides."""
         if len(parts) == 1:
             return parts[0]
         direction = [

@@ -11,8 +11,7 @@ from tfspecnorm.norms._geometry import as_convolution, sizes_known
 from tfspecnorm.norms._stateless import Stateless
 from tfspecnorm.norms._symbol import Peak, image_at, peak, symbol
 from tfspecnorm.norms.linear_map import LinearMap
-from tfspecnorm.norms.matrix import TINY
-from tfspecnorm.norms.measurement import EXACT, UPPER_BOUND, Measurement, WholeKernel
+from tfspecnorm.norms.measurement import EXACT, TINY, UPPER_BOUND, Measurement, WholeKernel
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")

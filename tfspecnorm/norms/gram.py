@@ -10,8 +10,7 @@ from tfspecnorm.norms import _grid_maximum, _transfer_matrices
 from tfspecnorm.norms._stateless import Stateless
 from tfspecnorm.norms._symbol import image_at, peak, symbol
 from tfspecnorm.norms.linear_map import LinearMap
-from tfspecnorm.norms.matrix import TINY
-from tfspecnorm.norms.measurement import UPPER_BOUND, Measurement
+from tfspecnorm.norms.measurement import TINY, UPPER_BOUND, Measurement
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")

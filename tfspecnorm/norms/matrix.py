@@ -12,8 +12,6 @@ from tfspecnorm.norms._leading_vectors import leading_singular_vectors
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.measurement import ESTIMATE, Measurement, OuterProduct
 
-# Below this a norm counts as zero: the smallest normal float32 number.
-TINY = float(np.finfo("float32").tiny)
 TRACED_WARM_UP_STEPS = 30
 
 

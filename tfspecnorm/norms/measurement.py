@@ -4,9 +4,13 @@ import functools
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfspecnorm.norms.linear_map import LinearMap
+
+# Below this a norm counts as zero: the smallest normal float32 number.
+TINY = float(np.finfo("float32").tiny)
 
 # What a norm's `guarantee` says of its value, as a norm of the map that it is meant to measure.
 EXACT = "exact"
@@ -64,11 +68,21 @@ class Measurement(NamedTuple):
         state: Dict from name to tensor, constants for the gradient.
         direction: Tuple of `OuterProduct`s and `WholeKernel`s whose sum is ∂σ/∂W; `None` if only
             automatic differentiation knows it.
+        inverse: 1/σ, see `inverse_of`, where it is computed already; else `None`.
     """
 
     sigma: Any
     state: dict[str, Any]
     direction: tuple[OuterProduct | WholeKernel, ...] | None = None
+    inverse: Any = None
+
+
+def inverse_of(sigma: Any) -> Any:
+    """1/σ, and 1 for a σ of zero.
+
+    Compared so that a σ that is not a number stays none.
+    """
+    return ops.reciprocal(ops.where(ops.stop_gradient(sigma) <= TINY, 1.0, sigma))
 
 
 def _outer(left: Any, right: Any) -> Any:

@@ -10,7 +10,7 @@ from tfspecnorm._checks import check_model
 from tfspecnorm._rebuilding import assign, carry_over, from_config, rebuild, wrappers_in
 from tfspecnorm.kernels.holders import is_graph, layers_in
 from tfspecnorm.layers._reparameterization import Reparameterization
-from tfspecnorm.surgery import _batch_normalization
+from tfspecnorm.surgery import _batch_normalization, grouping
 
 Wrapper = Callable[[keras.layers.Layer], keras.layers.Layer]
 
@@ -20,6 +20,7 @@ def wrap(
     wrapper: Wrapper | dict[type, Wrapper | None],
     where: Callable[[keras.layers.Layer], bool] | None = None,
     remove_batch_normalization: bool = False,
+    grouped: bool = False,
 ) -> keras.Model:
     """A new model in which layers are wrapped; weights are carried over.
 
@@ -46,6 +47,7 @@ def wrap(
             there is none; then the layer is wrapped. So a wrapper that keeps the layer's function
             keeps that of both. Others stay: one behind an activation, one with other inputs, and
             one whose input serves elsewhere too.
+        grouped: Whether the norms of all kernels are computed at once, see `tfspecnorm.grouped`.
 
     Returns:
         New Keras model, not compiled. The given one is unchanged.
@@ -134,7 +136,7 @@ def wrap(
         assign([v for v in new.weights if id(v) not in state], values, old)
         for part in added:
             part.restart()
-    return new_model
+    return grouping.grouped(new_model) if grouped else new_model
 
 
 def _rule(wrapper: Any) -> Callable[[keras.layers.Layer], Wrapper | None]:

@@ -1,0 +1,1 @@
+"""What normalization costs, beside un-normalized networks and beside every peer."""

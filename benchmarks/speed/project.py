@@ -1,0 +1,89 @@
+"""The contenders on Keras 3: this project's normalizations and those of Keras."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+import tfspecnorm
+from benchmarks.speed import with_keras
+from tfspecnorm import gan, layers, models
+from tfspecnorm.layers import scales
+
+
+def plain(layer: Any) -> Any:
+    """The layer as it is."""
+    return layer
+
+
+# What wraps convolutions and dense layers, what wraps depthwise ones, and whether batch
+# normalization follows. Keras' own wrapper takes a depthwise kernel for one matrix, as here.
+CONTENDERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], bool]] = {
+    "none": (plain, plain, False),
+    "batch normalization": (plain, plain, True),
+    "keras SN": (keras.layers.SpectralNormalization, keras.layers.SpectralNormalization, False),
+    "keras SN, not depthwise": (keras.layers.SpectralNormalization, plain, False),
+    "SN": (layers.SpectralNorm, layers.SpectralNorm, False),
+    "SN, not depthwise": (layers.SpectralNorm, plain, False),
+    "SN, depthwise only": (plain, layers.SpectralNorm, False),
+    "scaled SN": (
+        functools.partial(layers.SpectralNorm, scale=scales.Fixed(1.4)),
+        functools.partial(layers.SpectralNorm, scale=scales.Fixed(1.4)),
+        False,
+    ),
+    "learned scale": (
+        lambda layer: layers.SpectralNorm(layer, scale=scales.Learned()),
+        lambda layer: layers.SpectralNorm(layer, scale=scales.Learned()),
+        False,
+    ),
+    "BSN": (layers.BidirectionalSpectralNorm, layers.BidirectionalSpectralNorm, False),
+    "MSN": (layers.MeanSpectralNorm, layers.MeanSpectralNorm, False),
+    "WN": (layers.WeightNorm, layers.WeightNorm, False),
+}
+# With the norms of all kernels computed at once, see `tfspecnorm.grouped`.
+for _name in ("SN", "BSN", "MSN"):
+    CONTENDERS[f"{_name}, grouped"] = CONTENDERS[_name]
+# For the networks that the project itself has.
+_NAMES = {
+    "none": "none",
+    "batch normalization": "batch",
+    "keras SN": keras.layers.SpectralNormalization,
+    "SN": "spectral",
+    "BSN": "bidirectional",
+    "MSN": "mean-spectral",
+    "WN": "weight",
+}
+GAN = "sn_dcgan"
+
+
+def model(network: str, contender: str) -> keras.Model:
+    """The model of a network with a contender's normalization."""
+    keras.utils.set_random_seed(0)
+    name = contender.removesuffix(", grouped")
+    if network == GAN:
+        networks = models.sn_dcgan(normalization=_NAMES[name])
+        if name != contender:
+            networks = networks._replace(discriminator=tfspecnorm.grouped(networks.discriminator))
+        return gan.GAN(*networks, average_momentum=None)
+    made = with_keras.built(network, *CONTENDERS[name])
+    return made if name == contender else tfspecnorm.grouped(made)
+
+
+def training_step(made: keras.Model, network: str, batch: int, compiled: bool) -> Callable[[], Any]:
+    """A training step on a fixed batch; of a GAN one of each network."""
+    if network != GAN:
+        return with_keras.training_step(made, network, batch, compiled)
+    images = keras.random.normal((batch, 32, 32, 3), seed=0)
+    images = keras.ops.convert_to_numpy(images)
+    made.compile("sgd", "sgd", jit_compile=compiled)
+    return lambda: made.train_on_batch(images)
+
+
+inference = with_keras.inference
+
+
+def folded(made: keras.Model) -> keras.Model | None:
+    """The plain model, `None` for a contender without layers of this project."""
+    wrapped = any(type(layer).__module__.startswith("tfspecnorm") for layer in made.layers)
+    return tfspecnorm.fold(made) if wrapped else None

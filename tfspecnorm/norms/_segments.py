@@ -1,0 +1,65 @@
+"""Vectors of several lengths in one, end to end: an operation serves for all of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class Segments:
+    """Where the vectors lie.
+
+    Args:
+        lengths: Entries of each vector.
+
+    Example:
+
+    >>> segments = Segments([2, 1])
+    >>> vectors = ops.convert_to_tensor(np.array([3.0, 4.0, 5.0], "float32"))
+    >>> unit = segments.normalized(vectors, ops.zeros_like(vectors))
+    >>> [ops.convert_to_numpy(part).round(2).tolist() for part in segments.split(unit)]
+    [[0.6, 0.8], [1.0]]
+    """
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.starts = np.cumsum([0, *lengths[:-1]]).astype("int32")
+        self.owners = np.repeat(np.arange(len(lengths)), lengths).astype("int32")
+        self._count = len(lengths)
+
+    def split(self, joined: Any, axis: int = 0) -> list[Any]:
+        """The vectors, or slices of a tensor along an axis."""
+        if self._count == 1:
+            return [joined]
+        return ops.split(joined, self.starts[1:].tolist(), axis=axis)
+
+    def sums(self, joined: Any) -> Any:
+        """The sum of each vector's entries."""
+        return ops.segment_sum(joined, self.owners, self._count)
+
+    def largest(self, joined: Any) -> Any:
+        """The largest entry of each vector."""
+        return ops.segment_max(joined, self.owners, self._count)
+
+    def spread(self, values: Any, axis: int = 0) -> Any:
+        """A value for each vector, at each of its entries."""
+        return picked(values, self.owners, axis)
+
+    def normalized(self, joined: Any, fallback: Any) -> Any:
+        """Unit vectors, as `tfspecnorm.norms.matrix.normalized` makes one."""
+        largest = self.largest(ops.abs(joined))
+        scaled = joined / self.spread(largest)
+        inverse = ops.rsqrt(self.sums(ops.square(scaled)))
+        usable = self.spread(largest * inverse > 0.0)
+        return ops.where(usable, scaled * self.spread(inverse), fallback)
+
+
+def picked(values: Any, places: Any, axis: int) -> Any:
+    """The entries at places along an axis, none of which is negative."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # In Keras `take` takes ten operations more, because it looks for negative places.
+        return tf.gather(values, places, axis=axis)
+    return ops.take(values, places, axis=axis)
