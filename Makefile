@@ -31,7 +31,7 @@ NEEDS_NEWER_KERAS = \
 # What XLA makes of a layer, which takes long to compile, is tested with the newest TensorFlow.
 COMPILED = tests/layers/test_conformance.py::test_compiled_by_xla
 
-.PHONY: help demo test test-all test-backends test-jax test-torch test-lowest docs lint clean
+.PHONY: help demo test test-all test-backends test-jax test-torch test-lowest bench docs lint clean
 .NOTPARALLEL:
 
 help:
@@ -40,21 +40,35 @@ help:
 	@echo "make test-backends  the tests of the layers on JAX and on PyTorch"
 	@echo "make test-lowest    the same tests with the oldest Keras and TensorFlow admitted"
 	@echo "make test-all       all of the above, and the slow ones"
+	@echo "make bench          what normalization costs, beside every peer: an hour on a quiet machine"
 	@echo "make docs           the pages of docs/ as HTML in build/docs"
 	@echo "make lint           ruff: rules and formatting"
 	@echo "make clean          remove everything that make has made"
 
-# $(call install,FOLDER,EXTRAS,CONSTRAINTS): an environment that holds the package, editable.
+# $(call created,FOLDER): an environment without packages, unless there is one that was finished.
 # The marker beside the folder outlives an interrupted install; the next install then starts from
 # an empty folder, because pip takes a half-written package for an installed one.
-define install
+define created
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Python 3.11 or newer is wanted. Received: PYTHON=$(PYTHON)" >&2; exit 1; }
 	@if [ -e $(1).installing ] || ! $(1)/bin/python -m pip --version >/dev/null 2>&1; then \
 		touch $(1).installing && $(PYTHON) -m venv --clear $(1); \
 	fi
 	@touch $(1).installing
+endef
+
+# $(call install,FOLDER,EXTRAS,CONSTRAINTS): an environment that holds the package, editable.
+define install
+	$(call created,$(1))
 	$(1)/bin/python -m pip install -q -c $(3) -e ".[$(2)]"
+	@rm $(1).installing
+	@touch $@
+endef
+
+# $(call install_peers,FOLDER,REQUIREMENTS): an environment without the package.
+define install_peers
+	$(call created,$(1))
+	$(1)/bin/python -m pip install -q -r $(2)
 	@rm $(1).installing
 	@touch $@
 endef
@@ -114,6 +128,18 @@ test-all: test test-backends test-lowest
 	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) -m "not slow" $(LATER_ON_LOWEST)
 	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m crossed tests/layers tests/surgery
 
+# The peers: those that ended with Keras 2, and those of PyTorch and JAX. None of them needs the package.
+.venv-speed-keras2/installed: requirements/speed-keras2.txt
+	$(call install_peers,.venv-speed-keras2,$<)
+
+.venv-speed-others/installed: requirements/speed-others.txt
+	$(call install_peers,.venv-speed-others,$<)
+
+bench: .venv/installed-test .venv-jax/installed-test .venv-torch/installed-test \
+		.venv-speed-keras2/installed .venv-speed-others/installed
+	.venv/bin/python -m benchmarks.speed
+	.venv/bin/python -m benchmarks.speed.page
+
 .venv-docs/installed-docs: setup.cfg pyproject.toml $(tested)
 	$(call install,.venv-docs,docs,$(tested))
 
@@ -125,6 +151,6 @@ lint: .venv/installed-test
 	.venv/bin/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-jax .venv-torch .venv-lowest .venv-docs .venv*.installing build dist *.egg-info
+	rm -rf .venv .venv-jax .venv-torch .venv-lowest .venv-docs .venv-speed-* .venv*.installing build dist *.egg-info
 	rm -rf .pytest_cache .ruff_cache savedmodels/demo output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,6 @@
 """A model that measures the kernels of its wrappers at once."""
 
+import weakref
 from typing import Any
 
 import keras
@@ -7,6 +8,9 @@ import keras
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.layers._together import measured_together
+
+# To look for them takes long. As an attribute of the model the list would be saved with it.
+_WRAPPERS: weakref.WeakKeyDictionary[Any, list[DividedByNorm]] = weakref.WeakKeyDictionary()
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
@@ -23,6 +27,8 @@ class GroupedModel(keras.Model):
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        wrappers = [part for part in layers_in(self) if isinstance(part, DividedByNorm)]
-        with measured_together(wrappers, bool(training)):
+        if self not in _WRAPPERS:
+            found = [part for part in layers_in(self) if isinstance(part, DividedByNorm)]
+            _WRAPPERS[self] = found
+        with measured_together(_WRAPPERS[self], bool(training)):
             return super().call(inputs, training=training, mask=mask)

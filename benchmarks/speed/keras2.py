@@ -23,9 +23,9 @@ def _spectral_layer_of_deel(layer: Any) -> Any:
     return deel.lip.layers.SpectralConv2D(config["filters"], config["kernel_size"], padding="same")
 
 
+# TensorFlow Addons and deel-lip refuse depthwise layers.
 CONTENDERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], bool]] = {
     "none": (plain, plain, False),
-    "tfa SN": (addons.layers.SpectralNormalization, addons.layers.SpectralNormalization, False),
     "tfa SN, not depthwise": (addons.layers.SpectralNormalization, plain, False),
     "tfa WN, not depthwise": (addons.layers.WeightNormalization, plain, False),
     "deel-lip, not depthwise": (_spectral_layer_of_deel, plain, False),

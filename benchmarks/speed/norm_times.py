@@ -18,7 +18,7 @@ import norm_methods
 
 from benchmarks.speed import measure
 
-SIZES = ((3, 16), (3, 64), (3, 128), (3, 256), (5, 64), (7, 64))
+SIZES = ((3, 16), (3, 32), (3, 64), (3, 128), (5, 32), (7, 32))
 PIXELS = 32
 
 

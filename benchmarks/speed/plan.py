@@ -25,6 +25,16 @@ class Run(NamedTuple):
 
 
 _SHORT = ("none", "batch normalization", "keras SN", "SN", "SN, grouped", "MSN", "WN")
+_PARTS = (
+    "none",
+    "keras SN, not depthwise",
+    "division alone",
+    "vectors held",
+    "SN, not depthwise",
+    "SN, depthwise only",
+    "SN",
+    "SN, grouped",
+)
 _COMPILED = ("none", "keras SN", "SN", "SN, grouped")
 _GAN = ("none", "batch normalization", "keras SN", "SN", "SN, grouped", "WN")
 
@@ -53,22 +63,22 @@ _PEERS = [
     _measured(
         network,
         *_times(*times),
-        name=f"{framework}-{network}",
+        name=f"{title}-{network}",
         framework=framework,
         environment=environment,
     )
-    for network, times in (("mobilenet_v2", (16, 5, 1, 0)), ("vgg7", (16, 5, 1, 0)))
-    for framework, environment in (
-        ("keras2", KERAS2),
-        ("torch", OTHERS),
-        ("flax", OTHERS),
-        ("equinox", OTHERS),
+    for network, times in (("mobilenet_v2", (8, 5, 1, 0)), ("vgg7", (8, 5, 1, 0)))
+    for title, framework, environment in (
+        ("keras2", "keras2", KERAS2),
+        ("pytorch", "torch", OTHERS),
+        ("flax", "flax", OTHERS),
+        ("equinox", "equinox", OTHERS),
     )
 ]
 _BACKENDS = [
     _measured(
         network,
-        *_times(12, 5, 1, 0),
+        *_times(8, 4, 1, 0),
         contenders=_SHORT,
         name=f"{backend}-{network}",
         environment=environment,
@@ -79,36 +89,47 @@ _BACKENDS = [
 ]
 _NETWORK = ("--framework", "project", "--network", "mobilenet_v2")
 RUNS = [
-    _measured("mobilenet_v2", *_times(20, 6, 2, 10)),
-    _measured("vgg7", *_times(20, 6, 2, 10)),
-    _measured("densenet_bc", *_times(8, 2, 2, 4), contenders=_SHORT),
-    _measured("transformer", *_times(10, 3, 2, 5), contenders=_SHORT),
-    Run("isolated", PROJECT, "isolated", (*_NETWORK, "--batch", "1", "--rounds", "60")),
-    Run("memory", PROJECT, "memory", (*_NETWORK, "--repeats", "3")),
-    Run("depth", PROJECT, "depth", ("--rounds", "12", "--calls", "4")),
+    _measured("mobilenet_v2", *_times(12, 6, 2, 6)),
+    _measured("vgg7", *_times(10, 6, 2, 6)),
+    _measured(
+        "mobilenet_v2",
+        *_times(20, 10, 0, 0),
+        contenders=_PARTS,
+        name="tensorflow-mobilenet_v2-parts",
+    ),
+    _measured("densenet_bc", *_times(6, 2, 2, 3), contenders=_SHORT),
+    _measured("transformer", *_times(6, 3, 2, 3), contenders=_SHORT),
+    Run("isolated", PROJECT, "isolated", (*_NETWORK, "--batch", "1", "--rounds", "40")),
+    Run(
+        "memory",
+        PROJECT,
+        "memory",
+        (*_NETWORK, "--batch", "128", "--repeats", "2", "--contenders", *_SHORT),
+    ),
+    Run("depth", PROJECT, "depth", ("--rounds", "10", "--calls", "4")),
     *_PEERS,
     *_BACKENDS,
     _measured(
         "mobilenet_v2",
         "--compile",
-        *_times(4, 2, 1, 0),
+        *_times(3, 2, 1, 0),
         contenders=_COMPILED,
         name="tensorflow-mobilenet_v2-xla",
     ),
     _measured(
-        "vgg7", "--compile", *_times(4, 2, 1, 0), contenders=_COMPILED, name="tensorflow-vgg7-xla"
+        "vgg7", "--compile", *_times(3, 2, 1, 0), contenders=_COMPILED, name="tensorflow-vgg7-xla"
     ),
-    _measured("sn_dcgan", *_times(8, 2, 1, 0), contenders=_GAN),
+    _measured("sn_dcgan", *_times(5, 2, 1, 0), contenders=_GAN),
     *(
         _measured(
             network,
             *("--batch", "128"),
-            *_times(8, 2, 0, 0),
+            *_times(5, 2, 0, 0),
             contenders=_SHORT,
             name=f"tensorflow-{network}-128",
         )
         for network in ("mobilenet_v2", "vgg7")
     ),
-    _measured("mobilenet_v2_full", *_times(10, 3, 1, 0), contenders=_SHORT),
+    _measured("mobilenet_v2_full", *_times(5, 3, 0, 0), contenders=_SHORT),
     Run("norm_times", PROJECT, "norm_times", ("--repeats", "1")),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 import tfspecnorm
-from benchmarks.speed import with_keras
+from benchmarks.speed import ablations, with_keras
 from tfspecnorm import gan, layers, models
 from tfspecnorm.layers import scales
 
@@ -41,6 +41,9 @@ CONTENDERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], bool]] =
     "MSN": (layers.MeanSpectralNorm, layers.MeanSpectralNorm, False),
     "WN": (layers.WeightNorm, layers.WeightNorm, False),
 }
+# Parts of the work, see `ablations`; none of them normalizes depthwise kernels.
+for _name, _norm in (("division alone", ablations.Constant), ("vectors held", ablations.Held)):
+    CONTENDERS[_name] = (functools.partial(layers.SpectralNorm, norm=_norm()), plain, False)
 # With the norms of all kernels computed at once, see `tfspecnorm.grouped`.
 for _name in ("SN", "BSN", "MSN"):
     CONTENDERS[f"{_name}, grouped"] = CONTENDERS[_name]

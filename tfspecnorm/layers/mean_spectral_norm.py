@@ -136,9 +136,11 @@ class MeanSpectralNorm(DividedByNorm):
         outputs = self.call_with(values, inputs, *args, **kwargs)
         if shift is not None:
             precise = at_least_32_bits(outputs)
+            shift = ops.cast(shift, precise.dtype)
             if training:
-                precise = precise - self._batch_mean(precise, mask)
-            outputs = ops.cast(precise + ops.cast(shift, precise.dtype), outputs.dtype)
+                # One sum over all outputs in place of two, here and in the gradient.
+                shift = shift - self._batch_mean(precise, mask)
+            outputs = ops.cast(precise + shift, outputs.dtype)
         return self._in_compute_dtype(outputs)
 
     def compute_output_spec(self, inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:

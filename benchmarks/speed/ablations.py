@@ -1,0 +1,30 @@
+"""Norms that do a part of the work: what the parts of spectral normalization take."""
+
+from typing import Any
+
+import keras
+
+from tfspecnorm import norms
+
+
+@keras.saving.register_keras_serializable(package="benchmarks")
+class Constant(norms.Gram):
+    """A norm of two for every kernel: a wrapper that divides, and computes nothing."""
+
+    def __call__(self, kernel: Any, *_: Any) -> norms.Measurement:
+        """Two, whatever the kernel is."""
+        return norms.Measurement(keras.ops.convert_to_tensor(2.0), {}, ())
+
+
+@keras.saving.register_keras_serializable(package="benchmarks")
+class Held(norms.Matrix):
+    """The matrix norm with vectors that never move: σ and its gradient without the iteration.
+
+    A wrapper that moved its vectors in every k-th step alone could not be quicker.
+    """
+
+    def __call__(
+        self, kernel: Any, state: Any, linear_map: Any, iterations: int = 0, compiled: bool = False
+    ) -> norms.Measurement:
+        """σ = ‖W u‖ for the stored u."""
+        return super().__call__(kernel, state, linear_map, 0)

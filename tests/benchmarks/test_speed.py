@@ -1,0 +1,142 @@
+"""The benchmark of speed: its statistics, its networks, its plan, and the page that it writes."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+from benchmarks.speed import (
+    depth,
+    isolated,
+    measure,
+    memory,
+    norm_times,
+    page,
+    pairing,
+    plan,
+    project,
+)
+from benchmarks.speed import networks as speed_networks
+from tfspecnorm import models
+
+ROOT = Path(__file__).parents[2]
+MODULES = {
+    "depth": depth,
+    "isolated": isolated,
+    "measure": measure,
+    "memory": memory,
+    "norm_times": norm_times,
+}
+
+
+def test_ratios_are_taken_round_by_round():
+    """A machine that becomes slower in the middle does not move a ratio."""
+    times = {"none": [1.0, 2.0, 4.0, 8.0], "twice": [2.0, 4.0, 8.0, 16.0]}
+    found = pairing.compared(times, "none")["twice"]
+    assert found["ratio"] == found["lower_quartile"] == found["upper_quartile"] == 2.0
+    assert found["milliseconds"] == pytest.approx(6000.0)
+    assert pairing.compared({"none": [3.0], "one": [6.0]}, "none")["one"]["ratio"] == 2.0
+
+
+def test_every_contender_is_called_equally_often_in_changing_order():
+    calls = []
+    contenders = {name: lambda name=name: calls.append(name) for name in "abc"}
+    times = pairing.interleaved(contenders, rounds=6, calls=2)
+    assert all(len(own) == 6 and min(own) >= 0 for own in times.values())
+    rounds = [calls[place : place + 6] for place in range(0, 36, 6)]
+    assert all(sorted(order) == ["a", "a", "b", "b", "c", "c"] for order in rounds)
+    assert len({tuple(order) for order in rounds}) > 1
+
+
+def test_exponent_of_growth():
+    assert depth.slope([10, 20, 40], [1.0, 4.0, 16.0]) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("network", "build"),
+    [
+        ("mobilenet_v2", lambda: models.mobilenet_v2(normalization="none", width=0.5)),
+        ("densenet_bc", lambda: models.densenet_bc(normalization="none")),
+    ],
+)
+def test_networks_have_the_kernels_of_the_models(network, build):
+    def kernels(model):
+        return sorted(tuple(v.shape) for v in model.trainable_variables if len(v.shape) > 2)
+
+    assert kernels(project.model(network, "none")) == kernels(build())
+
+
+@pytest.mark.parametrize("contender", project.CONTENDERS)
+def test_contenders_wrap_what_their_name_says(contender):
+    made = project.model("mobilenet_v2", contender)
+    wrapped = [layer for layer in made.layers if isinstance(layer, keras.layers.Wrapper)]
+    depthwise = [
+        layer for layer in wrapped if isinstance(layer.layer, keras.layers.DepthwiseConv2D)
+    ]
+    expected = {"none": (0, 0), "batch normalization": (0, 0), "SN, depthwise only": (17, 17)}
+    if contender.endswith("not depthwise") or contender in ("division alone", "vectors held"):
+        expected[contender] = (36, 0)
+    assert (len(wrapped), len(depthwise)) == expected.get(contender, (53, 17))
+
+
+@pytest.mark.parametrize("part", plan.RUNS, ids=lambda part: part.name)
+def test_the_plan_names_what_there_is(part):
+    assert part.name in {each.name for each in plan.RUNS}
+    assert sum(each.name == part.name for each in plan.RUNS) == 1
+    assert part.module in MODULES
+    options = list(part.options)
+    if "--contenders" in options:
+        names = options[options.index("--contenders") + 1 :]
+        names = [name for name in names if not name.startswith("--")]
+        assert set(names) <= set(project.CONTENDERS)
+    if "--network" in options:
+        network = options[options.index("--network") + 1]
+        assert network in speed_networks.NETWORKS or network == project.GAN
+
+
+def run(monkeypatch, module, command):
+    monkeypatch.setattr(sys, "argv", [f"{module}.py", *shlex.split(command)])
+    MODULES[module].main()
+
+
+def test_measures_and_stores(monkeypatch, tmp_path, capsys):
+    command = "--framework project --network vgg7 --contenders SN --batch 2 --rounds 2 --calls 1"
+    command += f" --first-steps 1 --inference 2 --json {tmp_path / 'found.json'}"
+    run(monkeypatch, "measure", command)
+    output = capsys.readouterr().out
+    assert f"command: python -m benchmarks.speed.measure {command}" in output
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["seed"] == 0 and "keras" in found["versions"]
+    figures = found["figures"]
+    assert set(figures["training step"]) == {"none", "SN"}
+    assert set(figures["inference"]) == {"none", "SN", "SN, folded"}
+    assert figures["first step"]["none"]["ratio"] == 1.0
+    assert all(own["milliseconds"] > 0 for part in figures.values() for own in part.values())
+    assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
+
+
+def test_times_of_norms(monkeypatch, tmp_path):
+    run(monkeypatch, "norm_times", f"--sizes 3x4 --json {tmp_path / 'norm_times.json'}")
+    results = page.loaded(tmp_path)
+    lines = page.TABLES["norms to a tolerance"](results)
+    assert len(lines) == 2 + 2 * 7
+    assert any("not reached" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "mistake", ["--network vgg7", "--framework project --network vgg7 --rounds -1"]
+)
+def test_mistakes_are_one_line(monkeypatch, capsys, mistake):
+    with pytest.raises(SystemExit) as stopped:
+        run(monkeypatch, "measure", mistake)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_page_has_the_figures_of_the_files():
+    text = page.PAGE.read_text()
+    assert page.written(text, page.loaded()) == text
+    assert {block["name"] for block in page._BLOCK.finditer(text)} == set(page.TABLES)
