@@ -51,8 +51,9 @@ def _by_contender(
     results: dict[str, Figures], parts: dict[str, str], figure: str, skip: str = ""
 ) -> list[str]:
     """One row for each contender, one column for each part that is there."""
-    parts = {name: title for name, title in parts.items() if name in results}
-    columns = {name: results[name]["figures"].get(figure, {}) for name in parts}
+    measured = {name: results.get(name, {"figures": {}})["figures"] for name in parts}
+    parts = {name: title for name, title in parts.items() if figure in measured[name]}
+    columns = {name: measured[name][figure] for name in parts}
     names = list(dict.fromkeys(key for column in columns.values() for key in column))
     rows = [
         [name, *(_ratio(column.get(name)) for column in columns.values())]
@@ -315,7 +316,8 @@ def written(text: str, results: dict[str, Figures]) -> str:
     """The page with its tables made anew."""
 
     def made(block: re.Match) -> str:
-        return block[1] + "\n".join(TABLES[block["name"]](results)) + "\n" + block[3]
+        # Empty lines around a table: Markdown asks for them.
+        return "\n".join([block[1], *TABLES[block["name"]](results), "", block[3]])
 
     return _BLOCK.sub(made, text)
 

@@ -136,6 +136,18 @@ def test_mistakes_are_one_line(monkeypatch, capsys, mistake):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_part_without_a_figure_has_no_column():
+    found = {"milliseconds": 2.0, "ratio": 1.5, "lower_quartile": 1.4, "upper_quartile": 1.6}
+    figures = {"training step": {"none": {**found, "ratio": 1.0}, "SN": found}}
+    results = {"tensorflow-vgg7": {"figures": figures}, "tensorflow-transformer": {"figures": {}}}
+    assert page.TABLES["training step"](results) == [
+        "| contender | VGG7 |",
+        "| --- | --- |",
+        "| none, ms | 2.0 |",
+        "| SN | 1.500 (1.400 to 1.600) |",
+    ]
+
+
 def test_the_page_has_the_figures_of_the_files():
     text = page.PAGE.read_text()
     assert page.written(text, page.loaded()) == text
