@@ -58,7 +58,7 @@ def test_exponent_of_growth():
 @pytest.mark.parametrize(
     ("network", "build"),
     [
-        ("mobilenet_v2", lambda: models.mobilenet_v2(normalization="none", width=0.5)),
+        ("mobilenet_v2_full", lambda: models.mobilenet_v2(normalization="none")),
         ("densenet_bc", lambda: models.densenet_bc(normalization="none")),
     ],
 )

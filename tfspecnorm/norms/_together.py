@@ -107,8 +107,10 @@ def _matrices(tasks: list[Task]) -> list[Measurement]:
     views = [task.linear_map.matrix(task.kernel) for task in tasks]
     rows = Segments([view.shape[0] for view in views])
     columns = Segments([view.shape[1] for view in views])
-    vector_u = ops.concatenate([task.state["vector_u"] for task in tasks])
-    vector_v = ops.concatenate([task.state["vector_v"] for task in tasks])
+    vector_u, vector_v = (
+        ops.cast(ops.concatenate([task.state[name] for task in tasks]), views[0].dtype)
+        for name in ("vector_u", "vector_v")
+    )
 
     def images(vector: Any) -> Any:
         parts = columns.split(ops.reshape(vector, (-1, 1)))
