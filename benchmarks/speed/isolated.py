@@ -46,9 +46,7 @@ def main() -> None:
         name: project.training_step(model, options.network, options.batch, options.compile)
         for name, model in made.items()
     }
-    for step in steps.values():
-        for _ in range(measure.WARM_UP_STEPS):
-            step()
+    measure.warm_up(steps)
     times = pairing.interleaved(steps, options.rounds, options.calls, options.seed)
     found = pairing.compared(times, measure.BASELINE)
     base, least = found[measure.BASELINE]["milliseconds"], 3000 * size / speed

@@ -61,6 +61,19 @@ def versions() -> dict[str, str]:
     return found
 
 
+def contenders_of(framework: Any, options: argparse.Namespace) -> list[str]:
+    """The names that were asked for, or all; the baseline comes first."""
+    names = options.contenders or list(framework.CONTENDERS)
+    return [BASELINE, *(name for name in names if name != BASELINE)]
+
+
+def warm_up(calls: dict[str, Any]) -> None:
+    """Call each a few times."""
+    for call in calls.values():
+        for _ in range(WARM_UP_STEPS):
+            call()
+
+
 def first_steps(
     framework: Any, names: list[str], options: argparse.Namespace
 ) -> dict[str, list[float]]:
@@ -84,8 +97,7 @@ def first_steps(
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """All figures of the contenders on the network."""
     framework = importlib.import_module(FRAMEWORKS[options.framework])
-    names = options.contenders or list(framework.CONTENDERS)
-    names = [BASELINE, *(name for name in names if name != BASELINE)]
+    names = contenders_of(framework, options)
     figures: dict[str, Any] = {}
     if options.first_steps:
         times = first_steps(framework, names, options)
@@ -96,9 +108,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         for name, model in made.items()
     }
     _report(figures, "first step")
-    for step in steps.values():
-        for _ in range(WARM_UP_STEPS):
-            step()
+    warm_up(steps)
     if options.rounds:
         times = pairing.interleaved(steps, options.rounds, options.calls, options.seed)
         figures["training step"] = pairing.compared(times, BASELINE)
@@ -113,9 +123,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
             if folded is not None:
                 call = framework.inference(folded, options.network, options.batch)
                 calls[f"{name}, folded"] = call
-        for call in calls.values():
-            for _ in range(WARM_UP_STEPS):
-                call()
+        warm_up(calls)
         times = pairing.interleaved(calls, options.inference, options.calls, options.seed)
         figures["inference"] = pairing.compared(times, BASELINE)
         _report(figures, "inference")

@@ -54,8 +54,7 @@ def main() -> None:
         return
     measure.print_header("memory", options)
     framework = importlib.import_module(measure.FRAMEWORKS[options.framework])
-    names = options.contenders or list(framework.CONTENDERS)
-    names = [measure.BASELINE, *(name for name in names if name != measure.BASELINE)]
+    names = measure.contenders_of(framework, options)
     found: dict[str, list[int]] = {name: [] for name in names}
     for _ in range(options.repeats):
         for name in names:

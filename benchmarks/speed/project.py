@@ -18,7 +18,7 @@ def plain(layer: Any) -> Any:
 
 
 # What wraps convolutions and dense layers, what wraps depthwise ones, and whether batch
-# normalization follows. Keras' own wrapper takes a depthwise kernel for one matrix, as here.
+# normalization follows. Keras' own wrapper takes all channels of a depthwise kernel for one matrix.
 CONTENDERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], bool]] = {
     "none": (plain, plain, False),
     "batch normalization": (plain, plain, True),
