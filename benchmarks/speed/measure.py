@@ -107,12 +107,12 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         name: framework.training_step(model, options.network, options.batch, options.compile)
         for name, model in made.items()
     }
-    _report(figures, "first step")
+    report(figures, "first step")
     warm_up(steps)
     if options.rounds:
         times = pairing.interleaved(steps, options.rounds, options.calls, options.seed)
         figures["training step"] = pairing.compared(times, BASELINE)
-        _report(figures, "training step")
+        report(figures, "training step")
     if options.inference:
         calls = {
             name: framework.inference(model, options.network, options.batch)
@@ -126,11 +126,12 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         warm_up(calls)
         times = pairing.interleaved(calls, options.inference, options.calls, options.seed)
         figures["inference"] = pairing.compared(times, BASELINE)
-        _report(figures, "inference")
+        report(figures, "inference")
     return figures
 
 
-def _report(figures: dict[str, Any], title: str) -> None:
+def report(figures: dict[str, Any], title: str) -> None:
+    """Print the ratios of one kind."""
     for name, found in figures.get(title, {}).items():
         print(
             f"{title}: {name}: {found['ratio']:.3f} ({found['lower_quartile']:.3f} to "

@@ -77,18 +77,27 @@ def built(network: str, wrap: Wrap, wrap_depthwise: Wrap, batch: bool = False) -
     return keras.Model(inputs, networks.NETWORKS[network](layers, inputs))
 
 
-def training_step(model: Any, network: str, batch: int, compiled: bool) -> Callable[[], Any]:
-    """A training step on a fixed batch, by the model's own `train_on_batch`."""
-    random = np.random.default_rng(0)
-    inputs = random.standard_normal((batch, *networks.input_shape(network))).astype("float32")
-    labels = (np.arange(batch) % networks.CLASSES).astype("int32")
+def batch_of(network: str, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """A fixed batch of inputs and labels."""
+    shape = networks.IMAGE if network not in networks.NETWORKS else networks.input_shape(network)
+    inputs = np.random.default_rng(0).standard_normal((batch, *shape)).astype("float32")
+    return inputs, (np.arange(batch) % networks.CLASSES).astype("int32")
+
+
+def compile_model(model: Any, compiled: bool | str = "auto") -> None:
+    """Give a model the loss and the optimizer of all training steps."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(LEARNING_RATE), loss, jit_compile=compiled)
+
+
+def training_step(model: Any, network: str, batch: int, compiled: bool) -> Callable[[], Any]:
+    """A training step on a fixed batch, by the model's own `train_on_batch`."""
+    inputs, labels = batch_of(network, batch)
+    compile_model(model, compiled)
     return lambda: model.train_on_batch(inputs, labels)
 
 
 def inference(model: Any, network: str, batch: int) -> Callable[[], Any]:
     """A prediction for a fixed batch."""
-    random = np.random.default_rng(0)
-    inputs = random.standard_normal((batch, *networks.input_shape(network))).astype("float32")
+    inputs, _ = batch_of(network, batch)
     return lambda: model.predict_on_batch(inputs)

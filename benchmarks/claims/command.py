@@ -1,0 +1,151 @@
+"""The command line of a claim's script, and the files of its runs.
+
+python -m benchmarks.claims.NAME --smoke
+"""
+
+import argparse
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.claims.claim import SCALES, Claim, Results, Run, Setting
+from benchmarks.speed.measure import Parser
+
+RESULTS = Path(__file__).resolve().parent / "results"
+ELSEWHERE = Path("output") / "claims"
+_PACKAGES = ("tfspecnorm", "keras", "tensorflow-cpu", "tensorflow", "numpy", "scikit-learn")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the figures depend on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def folder_of(claim: Claim, setting: Setting) -> Path:
+    """Where results go: in the repository if they are those of the page."""
+    if setting == Setting():
+        return RESULTS / claim.name
+    parts = (claim.name, setting.scale, setting.dataset, f"{setting.seeds or 'default'}-seeds")
+    return ELSEWHERE / "-".join(parts)
+
+
+def loaded(folder: Path) -> Results:
+    """What the finished runs of a folder have found, by name."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
+def finite(value: Any) -> Any:
+    """The value with `None` for numbers that are not finite, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def execute(claim: Claim, setting: Setting, run: Run, folder: Path) -> None:
+    """Make a run and write its file, which is there whole or not at all."""
+    print(f"{claim.name}: {run.name}, {run.options}", flush=True)
+    start = time.perf_counter()
+    figures = claim.measure(setting, run)
+    found = {
+        "command": f"python -m benchmarks.claims.{claim.name} {' '.join(sys.argv[1:])}".rstrip(),
+        "versions": versions(),
+        "scale": setting.scale,
+        "dataset": setting.dataset,
+        "options": run.options,
+        "seconds": round(time.perf_counter() - start, 1),
+        "figures": finite(figures),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".partial", delete=False) as file:
+        file.write(text)
+    try:
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, folder / f"{run.name}.json")
+    except BaseException:
+        os.unlink(file.name)
+        raise
+    print(f"{claim.name}: {run.name} took {found['seconds']:.0f} s", flush=True)
+
+
+def described(claim: Claim, results: Results) -> str:
+    """Findings and details as text."""
+    lines = [claim.title, ""]
+    for finding in claim.findings(results):
+        lines += [
+            f"{finding.claim}",
+            f"  paper: {finding.paper}",
+            f"  here: {finding.ours}",
+            f"  verdict: {finding.verdict}",
+        ]
+        lines += [f"  differs: {finding.differs}"] * bool(finding.differs)
+    return "\n".join([*lines, "", claim.details(results)])
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be an integer from 1. Received: {text!r}")
+    return int(text)
+
+
+def add_setting(parser: argparse.ArgumentParser) -> None:
+    """The options that a `Setting` is made from."""
+    parser.add_argument("--scale", choices=SCALES[:2], default="small")
+    parser.add_argument("--dataset", default="digits", help="a data set of the examples")
+    parser.add_argument("--seeds", type=_number, help="number of seeds, counted from 0")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes, to try the script")
+
+
+def setting_of(options: argparse.Namespace) -> Setting:
+    """The `Setting` that options name."""
+    return Setting("smoke" if options.smoke else options.scale, options.dataset, options.seeds)
+
+
+def main(claim: Claim) -> None:
+    """Make the runs of a claim that are missing, and print what all of them say.
+
+    Args:
+        claim: The claim of the script.
+    """
+    parser = Parser(prog=f"python -m benchmarks.claims.{claim.name}", description=claim.title)
+    add_setting(parser)
+    parser.add_argument("--only", nargs="+", metavar="RUN", help="names of runs")
+    parser.add_argument("--again", action="store_true", help="make runs that are there once more")
+    parser.add_argument("--list", action="store_true", help="print the names of the runs")
+    parser.add_argument("--results", type=Path, help="folder for the files of the runs")
+    options = parser.parse_args()
+    setting = setting_of(options)
+    runs = {run.name: run for run in claim.runs(setting)}
+    for name in options.only or ():
+        if name not in runs:
+            parser.error(f"argument --only: must name runs, see --list. Received: {name}")
+    if options.list:
+        print("\n".join(runs))
+        return
+    folder = options.results or folder_of(claim, setting)
+    print(", ".join(f"{name} {version}" for name, version in versions().items()))
+    for name in options.only or runs:
+        if options.again or not (folder / f"{name}.json").exists():
+            execute(claim, setting, runs[name], folder)
+    results = {name: found for name, found in loaded(folder).items() if name in runs}
+    print(described(claim, results))
+    # The pictures of the page are drawn with it.
+    if claim.draw is not None and results and folder.parent != RESULTS:
+        claim.draw(results, folder / f"{claim.name}.png")

@@ -1,0 +1,174 @@
+"""Training steps on a GPU, with the JAX backend.
+
+    python -m benchmarks.speed.accelerator
+
+Runs a process for each network, batch size and precision. All compile at once, and are then timed
+one after the other. A call is a run of compiled steps, from the first dispatched to the last done;
+memory is what the compiled step needs, as XLA states it.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed import measure, pairing
+
+RESULTS = Path(__file__).resolve().parent / "results"
+CONTENDERS = ("none", "batch normalization", "keras SN", "SN", "SN, grouped", "MSN", "WN")
+_PRECISIONS = ("float32", "mixed_bfloat16")
+# Network, batch size, precision.
+RUNS = [
+    *itertools.product(("mobilenet_v2", "densenet_bc"), (128, 512), _PRECISIONS),
+    *itertools.product(("sn_dcgan",), (128,), _PRECISIONS),
+]
+
+
+@contextlib.contextmanager
+def _locked(path: Path, kind: int) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, kind)
+        yield
+
+
+def lowered(network: str, contender: str, batch: int) -> tuple[Any, Any, Any]:
+    """The traced training step of a contender, the state it starts from, and a batch."""
+    import jax
+
+    from benchmarks.speed import project, with_keras
+
+    made = project.model(network, contender)
+    data = with_keras.batch_of(network, batch)
+    if network == project.GAN:
+        made.compile("sgd", "sgd")
+        data = data[:1]
+    else:
+        with_keras.compile_model(made)
+    made.optimizer.build(made.trainable_variables)
+    groups = (
+        made.trainable_variables,
+        made.non_trainable_variables,
+        made.optimizer.variables,
+        made.metrics_variables,
+    )
+    state = tuple([jax.numpy.array(variable.value) for variable in group] for group in groups)
+    data = jax.device_put(data)
+    step = jax.jit(made.train_step, donate_argnums=0)
+    return step.lower(state, data), state, data
+
+
+def run_of(step: Callable[..., Any], state: Any, data: Any, steps: int) -> Callable[[], None]:
+    """A run of steps, each from the state that the last one left."""
+    import jax
+
+    held = [state]
+
+    def run() -> None:
+        for _ in range(steps):
+            logs, held[0] = step(held[0], data)
+        jax.block_until_ready((logs, held[0]))
+
+    return run
+
+
+def bytes_of(step: Any) -> int:
+    """What a compiled step occupies while it runs; its state is given back in place."""
+    found = step.memory_analysis()
+    return (
+        found.argument_size_in_bytes
+        + found.output_size_in_bytes
+        - found.alias_size_in_bytes
+        + found.temp_size_in_bytes
+    )
+
+
+def measured(options: argparse.Namespace) -> dict[str, Any]:
+    """Ratios to the un-normalized network, of time and of memory."""
+    import jax
+    import keras
+
+    keras.config.set_dtype_policy(options.precision)
+    names = [name for name in CONTENDERS if options.network != "sn_dcgan" or name != "MSN"]
+    names = options.contenders or names
+    with _locked(options.lock, fcntl.LOCK_SH):
+        start = time.perf_counter()
+        traced = {name: lowered(options.network, name, options.batch) for name in names}
+        print(f"traced after {time.perf_counter() - start:.0f} s", flush=True)
+        # The baseline first: what it finds out about its convolutions the others reuse.
+        first = traced[names[0]][0].compile()
+        with ThreadPoolExecutor() as pool:
+            rest = list(pool.map(lambda name: traced[name][0].compile(), names[1:]))
+        print(f"compiled after {time.perf_counter() - start:.0f} s", flush=True)
+    compiled = dict(zip(names, [first, *rest], strict=True))
+    memory = {name: bytes_of(step) for name, step in compiled.items()}
+    with _locked(options.lock, fcntl.LOCK_EX):
+        runs = {
+            name: run_of(compiled[name], state, data, options.calls)
+            for name, (_, state, data) in traced.items()
+        }
+        measure.warm_up(runs)
+        times = pairing.interleaved(runs, options.rounds, 1, options.seed)
+    times = {name: [value / options.calls for value in own] for name, own in times.items()}
+    figures = {
+        "training step": pairing.compared(times, measure.BASELINE),
+        "memory": {
+            name: {"mebibytes": value / 2**20, "ratio": value / memory[measure.BASELINE]}
+            for name, value in memory.items()
+        },
+        "device": jax.devices()[0].device_kind,
+    }
+    measure.report(figures, "training step")
+    return figures
+
+
+def run_all(options: argparse.Namespace) -> int:
+    """All runs, in processes of their own; the number of those that failed."""
+    environment = {
+        "KERAS_BACKEND": "jax",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        **os.environ,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        processes = []
+        for network, batch, precision in RUNS:
+            command = [sys.executable, "-m", "benchmarks.speed.accelerator", "--network", network]
+            command += ["--batch", str(batch), "--precision", precision]
+            command += ["--rounds", str(options.rounds), "--calls", str(options.calls)]
+            command += ["--lock", str(Path(folder) / "lock")]
+            name = f"gpu-{network}-{batch}-{precision.removeprefix('mixed_')}.json"
+            command += ["--json", str(options.results / name)]
+            processes.append(subprocess.Popen(command, env=environment))
+        return sum(process.wait() != 0 for process in processes)
+
+
+def main() -> None:
+    parser = measure.parser("accelerator", __doc__, network=False)
+    add = parser.add_argument
+    add("--network", help="one network; all runs if not given")
+    add("--precision", choices=_PRECISIONS, default="float32")
+    add("--lock", type=Path, default=Path(os.devnull), help="file that processes share")
+    add("--results", type=Path, default=RESULTS, help="folder for the files of all runs")
+    parser.set_defaults(rounds=15, calls=10)
+    options = parser.parse_args()
+    if options.network is None:
+        failed = run_all(options)
+        if failed:
+            sys.exit(f"{failed} of {len(RUNS)} runs failed")
+        return
+    measure.print_header("accelerator", options)
+    figures = measured(options)
+    del options.lock, options.results
+    measure.store(options, figures)
+
+
+if __name__ == "__main__":
+    main()
