@@ -1,7 +1,7 @@
 """Kernels and their state are read and computed in at least 32 bits."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -11,7 +11,8 @@ from tfspecnorm.kernels import Kernel
 
 # Note [Master weights]
 # In a mixed-precision model `variable.value` arrives rounded to half precision. A layer whose
-# dtype is float32 and that does not autocast reads what is stored.
+# dtype is float32 and that does not autocast reads what is stored. To call one takes as long as
+# many small operations: only where values do arrive in another precision.
 
 
 class _MasterScope(keras.layers.Layer):
@@ -24,9 +25,19 @@ class _MasterScope(keras.layers.Layer):
         return function()
 
 
-def read_master(function: Callable[[], Any]) -> Any:
-    """Run a function in which `variable.value` is what is stored, see Note [Master weights]."""
-    return _master_scope()(None, function=function)
+def read_master(function: Callable[[], Any], needed: bool = True) -> Any:
+    """Run a function in which `variable.value` is what is stored, see Note [Master weights].
+
+    Args:
+        function: What to run.
+        needed: `False` where values are known to arrive as they are stored.
+    """
+    return _master_scope()(None, function=function) if needed else function()
+
+
+def dtypes_of(variables: Iterable[keras.Variable]) -> tuple[str, ...]:
+    """In what values arrive: inside `read_master` as they are stored."""
+    return tuple(variable.dtype for variable in variables)
 
 
 @functools.cache
@@ -36,8 +47,11 @@ def _master_scope() -> _MasterScope:
 
 def stored_value(variable: keras.Variable) -> Any:
     """What a variable stores, as a tensor of at least 32 bits, inside `read_master`."""
-    # A mirrored variable of TensorFlow passes for a tensor and would stay a variable.
-    return at_least_32_bits(ops.reshape(variable.value, tuple(variable.shape)))
+    value = variable.value
+    if keras.backend.backend() == "tensorflow":
+        # A mirrored variable passes for a tensor and would stay a variable.
+        value = ops.reshape(value, tuple(variable.shape))
+    return at_least_32_bits(value)
 
 
 def kernel_value(kernel: Kernel) -> Any:

@@ -9,7 +9,7 @@ from keras import ops, tree
 
 from tfspecnorm.kernels import Kernel, check_registered, held_by, kernels_of
 from tfspecnorm.kernels.holders import layers_in
-from tfspecnorm.layers._precision import kernel_value, read_master
+from tfspecnorm.layers._precision import dtypes_of, kernel_value, read_master
 from tfspecnorm.layers._tracing import outside_of_tracing
 
 # Note [Substitution]
@@ -58,6 +58,8 @@ class Reparameterization(keras.layers.Wrapper):
             kwargs["dtype"] = layer.dtype_policy
         kwargs.setdefault("trainable", layer.trainable)
         super().__init__(layer, autocast=False, **kwargs)
+        # Of the layer's variables, known from the first call on.
+        self._stored_dtypes: tuple[str, ...] | None = None
         # See Note [Arguments].
         self._call_signature = _signature(self.call, layer.call)
         self.supports_masking = layer.supports_masking
@@ -95,9 +97,9 @@ class Reparameterization(keras.layers.Wrapper):
         return self.layer.input_spec
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        first = next(iter(inspect.signature(self.layer.call).parameters), None)
-        if not args and first in kwargs:
-            args = (kwargs.pop(first),)
+        if not args:
+            first = next(iter(inspect.signature(self.layer.call).parameters), None)
+            args = (kwargs.pop(first),) if first in kwargs else ()
         if not self.built and not self.layer.built and args:
             shapes = _build_shapes(self.layer, args, kwargs)
             if len(shapes) > 1:
@@ -128,7 +130,13 @@ class Reparameterization(keras.layers.Wrapper):
         self.build()
 
     def call(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        values = read_master(lambda: self.substitutes(bool(training)))
+        variables = self.layer.variables
+        if self._stored_dtypes is None:
+            self._stored_dtypes = read_master(lambda: dtypes_of(variables))
+        values = read_master(
+            lambda: self.substitutes(bool(training)),
+            needed=self._stored_dtypes != dtypes_of(variables),
+        )
         return self._in_compute_dtype(self.call_with(values, inputs, *args, **kwargs))
 
     def call_with(self, values: dict[int, Any], inputs: Any, *args: Any, **kwargs: Any) -> Any:

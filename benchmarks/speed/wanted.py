@@ -1,0 +1,63 @@
+"""What was wanted of the figures, and whether it holds."""
+
+from collections.abc import Callable
+
+from benchmarks.speed.tables import Figures, markdown, table
+
+
+@table("wanted")
+def _wanted(results: dict[str, Figures]) -> list[str]:
+    def ratio(part: str, figure: str, contender: str) -> float | None:
+        figures = results.get(part, {}).get("figures", {})
+        return figures.get(figure, {}).get(contender, {}).get("ratio")
+
+    def quotient(part: str, figure: str, contender: str, other: str) -> float | None:
+        values = [ratio(part, figure, name) for name in (contender, other)]
+        return None if None in values else values[0] / values[1]
+
+    step, first, folded = "training step", "first step", "inference"
+    parts, mobile = "tensorflow-mobilenet_v2-parts", "tensorflow-mobilenet_v2"
+    vgg, dense, transformer = (f"tensorflow-{n}" for n in ("vgg7", "densenet_bc", "transformer"))
+    lines = [
+        (f"{name}, {title}, training step", ratio(part, step, name), limit)
+        for part, title, limit in (
+            (parts, "MobileNetV2 0.5", 1.03),
+            (vgg, "VGG7", 1.02),
+            (dense, "DenseNet-BC-100", 1.02),
+            (transformer, "Transformer", 1.02),
+        )
+        for name in ("SN", "SN, grouped")
+    ]
+    lines += [
+        ("SN on depthwise kernels alone", ratio(parts, step, "SN, depthwise only"), 1.01),
+        *(
+            (f"{name}, {title}, first step", ratio(part, first, name), 1.5)
+            for part, title in (
+                (mobile, "MobileNetV2 0.5"),
+                (dense, "DenseNet-BC-100"),
+                (f"{mobile}-xla", "MobileNetV2 0.5 with XLA"),
+            )
+            for name in ("SN", "SN, grouped")
+        ),
+        ("MSN over batch normalization, VGG7", _of_batch(quotient, vgg), 0.74),
+        ("MSN over batch normalization, DenseNet-BC-100", _of_batch(quotient, dense), 0.52),
+        ("MSN, VGG7, training step", ratio(vgg, step, "MSN"), 1.10),
+        ("MSN, DenseNet-BC-100, training step", ratio(dense, step, "MSN"), 1.10),
+        ("SN folded, MobileNetV2 0.5, inference", ratio(mobile, folded, "SN, folded"), 1.02),
+        ("MSN folded, DenseNet-BC-100, inference", ratio(dense, folded, "MSN, folded"), 1.02),
+    ]
+    memory = results.get("memory", {}).get("figures", {}).get("memory", {})
+    lines += [
+        (f"{name}, memory at the peak", memory.get(name, {}).get("ratio"), 1.02)
+        for name in ("SN", "SN, grouped", "MSN", "WN")
+    ]
+    rows = [
+        [title, f"≤ {limit:g}", f"{value:.3f}", "yes" if value <= limit else "no"]
+        for title, value, limit in lines
+        if value is not None
+    ]
+    return markdown(["times un-normalized", "wanted", "found", "holds"], rows)
+
+
+def _of_batch(quotient: Callable[..., float | None], part: str) -> float | None:
+    return quotient(part, "training step", "MSN", "batch normalization")
