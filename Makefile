@@ -31,7 +31,7 @@ NEEDS_NEWER_KERAS = \
 # What XLA makes of a layer, which takes long to compile, is tested with the newest TensorFlow.
 COMPILED = tests/layers/test_conformance.py::test_compiled_by_xla
 
-.PHONY: help demo test test-all test-backends test-jax test-torch test-lowest bench docs lint clean
+.PHONY: help demo test test-all test-backends test-jax test-torch test-lowest bench claims docs lint clean
 .NOTPARALLEL:
 
 help:
@@ -41,6 +41,7 @@ help:
 	@echo "make test-lowest    the same tests with the oldest Keras and TensorFlow admitted"
 	@echo "make test-all       all of the above, and the slow ones"
 	@echo "make bench          what normalization costs, beside every peer: an hour on a quiet machine"
+	@echo "make claims         what the papers claim, measured: up to eight hours; goes on where it stopped"
 	@echo "make docs           the pages of docs/ as HTML in build/docs"
 	@echo "make lint           ruff: rules and formatting"
 	@echo "make clean          remove everything that make has made"
@@ -139,6 +140,10 @@ bench: .venv/installed-test .venv-jax/installed-test .venv-torch/installed-test 
 		.venv-speed-keras2/installed .venv-speed-others/installed
 	.venv/bin/python -m benchmarks.speed
 	.venv/bin/python -m benchmarks.speed.page
+
+claims: .venv/installed-test
+	KERAS_BACKEND=tensorflow .venv/bin/python -m benchmarks.claims --jobs $(WORKERS)
+	KERAS_BACKEND=tensorflow .venv/bin/python -m benchmarks.claims.page
 
 .venv-docs/installed-docs: setup.cfg pyproject.toml $(tested)
 	$(call install,.venv-docs,docs,$(tested))

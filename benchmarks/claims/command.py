@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.claims.claim import SCALES, Claim, Results, Run, Setting
+from benchmarks.claims.data import DATASETS
 from benchmarks.speed.measure import Parser
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -108,7 +109,7 @@ def _number(text: str) -> int:
 def add_setting(parser: argparse.ArgumentParser) -> None:
     """The options that a `Setting` is made from."""
     parser.add_argument("--scale", choices=SCALES[:2], default="small")
-    parser.add_argument("--dataset", default="digits", help="a data set of the examples")
+    parser.add_argument("--dataset", choices=DATASETS, default="digits")
     parser.add_argument("--seeds", type=_number, help="number of seeds, counted from 0")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, to try the script")
 

@@ -9,9 +9,10 @@ import numpy as np
 # The examples import each other from their own folder.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
+from common.datasets import GENERATIVE_DATASETS as DATASETS
 from common.datasets import Images, load_images
 
-__all__ = ["Images", "Split", "load_images", "split"]
+__all__ = ["DATASETS", "Images", "Split", "load_images", "split"]
 
 
 @dataclasses.dataclass(frozen=True)
