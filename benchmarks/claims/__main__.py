@@ -20,7 +20,7 @@ from benchmarks.speed.measure import Parser
 
 ROOT = Path(__file__).resolve().parents[2]
 # In the order of the page.
-NAMES = (
+NAMES: tuple[str, ...] = (
     "variance",
     "gradients",
     "distance",
