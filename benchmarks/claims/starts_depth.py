@@ -4,6 +4,7 @@ import statistics
 from typing import Any
 
 import keras
+import numpy as np
 
 from benchmarks.claims import data, spread, starts_training
 from benchmarks.claims.claim import Finding, Results, Run, Setting
@@ -24,6 +25,11 @@ _DEEP = 100
 RATES = {
     "mlp": ((0.003, 0.01, 0.03), (0.0003, 0.001, 0.003)),
     "cnn": ((0.01, 0.03, 0.1), (0.003, 0.03, 0.3)),
+}
+_NETWORKS = {
+    "mlp": "layers of 128 units, 640 digits, 60 epochs of 5 steps",
+    # Zeros at the borders take size from the signal in each layer, and few channels more of it.
+    "cnn": "16 channels (zero padding of maps of 8×8), 256 digits of 32×32, 25 epochs of 8 steps",
 }
 _PAPER = {
     "mlp": (
@@ -78,11 +84,12 @@ def measure(setting: Setting, options: dict[str, Any]) -> dict[str, Any]:
         model = build(split.shape, split.classes, depth, width)
         trainer = Trainer(model, split, batch_size, options["seed"])
         rates = RATES[network][depth >= _DEEP][: 1 if smoke else None]
-        rows += [
-            {"depth": depth} | trainer.train(start, rate, epochs)
-            for start in STARTS
-            for rate in rates
-        ]
+        for start in STARTS:
+            size = features(trainer, start)
+            rows += [
+                {"depth": depth, "features": size} | trainer.train(start, rate, epochs)
+                for rate in rates
+            ]
     return {"classes": split.classes, "rows": rows}
 
 
@@ -103,6 +110,16 @@ def cnn(shape: tuple[int, ...], classes: int, depth: int, width: int) -> keras.M
     ]
     ends = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(classes)]
     return keras.Sequential([keras.Input(shape), *hidden, *ends])
+
+
+def features(trainer: Trainer, start: str) -> float:
+    """Mean length of what the head sees at the start, of the first batch."""
+    trainer.start(start)
+    model = trainer.model
+    images = trainer.split.training[0][: trainer.batch_size]
+    outputs = keras.Model(model.inputs[0], model.layers[-1].input)(images, training=False)
+    lengths = np.linalg.norm(keras.ops.convert_to_numpy(outputs), axis=-1)
+    return float(lengths.mean())
 
 
 def best(results: Results, network: str) -> dict[tuple[int, str], list[dict[str, Any]]]:
@@ -132,7 +149,7 @@ def findings(results: Results) -> list[Finding]:
         found = best(results, network)
         title = network.upper()
         differs = (
-            "small digits, few epochs, best of three rates; a network that ends below 0.9 of the "
+            f"{_NETWORKS[network]}, best of three rates; a network that ends below 0.9 of the "
             "loss of guessing has trained"
         )
         for start, paper, claim in (
@@ -169,9 +186,9 @@ def _described(rows: list[dict[str, Any]]) -> str:
 
 def details(results: Results) -> str:
     lines = [
-        "| network | layers | start | seeds that train | rate | training loss at the end "
-        "| test accuracy, % |",
-        "|---|---|---|---|---|---|---|",
+        "| network | layers | start | input of the head at the start | seeds that train | rate "
+        "| training loss at the end | test accuracy, % |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     head = len(lines)
     for network in GROUPS:
@@ -183,7 +200,9 @@ def details(results: Results) -> str:
             large = losses and max(losses) > 1000
             loss = f"{statistics.fmean(losses):.1e}" if large else spread.spread(losses, 3)
             accuracy = spread.spread(accuracies, 1)
-            cells = [network.upper(), str(depth), start, learns, rates, loss, accuracy]
+            sizes = [row["features"] for row in rows if row["features"] is not None]
+            size = f"{statistics.fmean(sizes):.2g}" if sizes else "none"
+            cells = [network.upper(), str(depth), start, size, learns, rates, loss, accuracy]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) if len(lines) > head else ""
 

@@ -73,6 +73,18 @@ def test_starts(trainer):
         np.testing.assert_allclose(tools.array(layer.gains()["kernel"]), length, rtol=1e-5)
 
 
+def test_size_of_the_input_of_the_head(trainer):
+    """Data of another start is left behind: the length is that of the start that was named."""
+    trainer.train("default", 0.05, 1)
+    first, second = (layer.layer for layer in wrapped(trainer.model))
+    found = starts_depth.features(trainer, "robust")
+    hidden = trainer.split.training[0][:32].reshape(32, 16)
+    for kernel in kernels(trainer.model):
+        hidden = np.maximum(hidden @ kernel, 0)
+    assert not np.any(tools.array(first.bias)) and not np.any(tools.array(second.bias))
+    assert found == pytest.approx(np.linalg.norm(hidden, axis=1).mean(), rel=1e-5)
+
+
 def test_every_training_begins_anew(trainer):
     first = trainer.train("robust", 0.05, 3)
     other = trainer.train("default", 0.05, 3)
@@ -145,6 +157,16 @@ def test_moved_images_are_cuts_of_the_padded_ones():
         batches.on_epoch_end()
 
 
+def test_size_of_the_input_of_the_head_of_a_convolutional_network():
+    split = small_split()
+    trainer = Trainer(starts_depth.cnn(split.shape, 2, depth=2, width=4), split, 32, seed=0)
+    found = starts_depth.features(trainer, "robust")
+    hidden = split.training[0][:32]
+    for layer in trainer.model.layers[:-1]:
+        hidden = layer(hidden)
+    assert found == pytest.approx(np.linalg.norm(tools.array(hidden), axis=1).mean(), rel=1e-5)
+
+
 def test_a_convolutional_network_has_the_layers_of_the_paper():
     model = starts_depth.cnn((32, 32, 1), 10, depth=4, width=6)
     shapes = [layer.output.shape[1:] for layer in model.layers]
@@ -210,6 +232,7 @@ def depth_results(data_dependent, robust, count=2):
     """Final losses by depth, at two rates of which the first is lost."""
     rows = [
         {"depth": depth, "start": start, "rate": rate, "losses": losses, "accuracy": accuracy}
+        | {"features": 1.0}
         for start, own in (("data-dependent", data_dependent), ("robust", robust))
         for depth, loss in own.items()
         for rate, losses, accuracy in ((0.1, [3.0, None], None), (0.01, [3.0, loss], 0.5))
