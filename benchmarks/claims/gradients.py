@@ -5,7 +5,6 @@ python -m benchmarks.claims.gradients
 
 import math
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +56,15 @@ def measure(setting: Setting, run: Run) -> dict[str, Any]:
     return {"layers": list(slopes.layers), "points": points}
 
 
-def _above(values: Sequence[float], limit: float) -> int:
-    """1 if the mean lies above the limit by more than the spread, -1 if below."""
-    return spread.difference(values, [limit, limit])
-
-
 def _all_above(ratios: dict[str, list[float]], limit: float) -> str:
-    return spread.judged([_above(values, limit) for values in ratios.values() if values])
+    """Whether all means lie above the limit by more than the spread."""
+    limits = [limit, limit]
+    return spread.judged([spread.difference(values, limits) for values in ratios.values()])
 
 
 def _all_below(ratios: dict[str, list[float]], limit: float) -> str:
-    return spread.judged([-_above(values, limit) for values in ratios.values() if values])
+    limits = [limit, limit]
+    return spread.judged([spread.difference(limits, values) for values in ratios.values()])
 
 
 def _either_way(ratios: dict[str, list[float]]) -> dict[str, list[float]]:

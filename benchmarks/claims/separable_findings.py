@@ -44,13 +44,6 @@ def accuracies(results: Results, rate: float | None = None) -> Accuracies:
     return found
 
 
-def signs_of(values: list[float], others: list[float]) -> list[int]:
-    """The sign of a difference, or none where too few seeds are there to tell."""
-    if min(len(values), len(others)) < 2:
-        return []
-    return [spread.difference(values, others)]
-
-
 def _own(results: Results) -> list[dict[str, Any]]:
     return [found for found in results.values() if found["options"]["part"] == "accuracy"]
 
@@ -80,7 +73,7 @@ def _peak(found: Accuracies) -> Finding:
         for form in FORMS
         for limit in _limits(found)
         if limit != _BEST
-        for sign in signs_of(found.get((form, _BEST), []), found.get((form, limit), []))
+        for sign in [spread.difference(found.get((form, _BEST), []), found.get((form, limit), []))]
     ]
     paper = ", ".join(f"K = {limit}: {hard} and {soft} %" for limit, (hard, soft) in _PAPER.items())
     return Finding(
@@ -101,7 +94,7 @@ def _interior(found: Accuracies) -> Finding:
             continue
         between = max(limits[1:-1], key=lambda limit: statistics.fmean(found[form, limit]))
         for limit in (limits[0], limits[-1]):
-            signs += signs_of(found[form, between], found[form, limit])
+            signs.append(spread.difference(found[form, between], found[form, limit]))
         cells.append(f"{form}: best at K = {between} of {', '.join(map(str, limits))}")
     return Finding(
         "Accuracy peaks in the middle: small K starve the network, large K do not train",
@@ -116,7 +109,8 @@ def _no_winner(found: Accuracies) -> Finding:
     signs = {
         limit: sign
         for limit in _limits(found)
-        for sign in signs_of(found.get((HARD, limit), []), found.get((SOFT, limit), []))
+        for sign in [spread.difference(found.get((HARD, limit), []), found.get((SOFT, limit), []))]
+        if sign is not None
     }
     names = {1: HARD, -1: SOFT, 0: "no difference"}
     winners = {sign for sign in signs.values() if sign}
@@ -142,7 +136,7 @@ def _rates(results: Results) -> Finding:
     for form in FORMS:
         limits = [limit for limit in _limits(logarithms) if (form, limit) in logarithms]
         for smaller, larger in zip(limits, limits[1:], strict=False):
-            signs += signs_of(logarithms[form, smaller], logarithms[form, larger])
+            signs.append(spread.difference(logarithms[form, smaller], logarithms[form, larger]))
         rates = [statistics.fmean(logarithms[form, limit]) for limit in limits]
         cells += [
             f"{form} K = {limit}: {10**rate:.2g}" for limit, rate in zip(limits, rates, strict=True)
@@ -163,7 +157,7 @@ def _plain(found: Accuracies) -> Finding:
         for form in FORMS:
             own = [values for (name, _), values in found.items() if name == form]
             if own:
-                signs += signs_of(max(own, key=statistics.fmean), plain)
+                signs.append(spread.difference(max(own, key=statistics.fmean), plain))
     return Finding(
         "With its best limit the network is better than without norms",
         "no figure: no network without norms is reported",

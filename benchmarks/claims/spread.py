@@ -16,21 +16,22 @@ def spread(values: Sequence[float], digits: int = 2, unit: str = "") -> str:
     return f"{mean:.{digits}f} ± {deviation:.{digits}f}{unit} ({len(values)} seeds)"
 
 
-def difference(values: Sequence[float], others: Sequence[float]) -> int:
+def difference(values: Sequence[float], others: Sequence[float]) -> int | None:
     """Sign of the difference of two means: 1, -1, or 0 if it lies inside the spread.
 
-    The spread of the difference is the root of the sum of both variances, or for fewer than two
-    values on a side infinite: one run decides nothing.
+    The spread of the difference is the root of the sum of both variances. With fewer than two
+    values on a side it is not known, and the answer `None`: one run decides nothing.
     """
     if min(len(values), len(others)) < 2:
-        return 0
+        return None
     gap = statistics.fmean(values) - statistics.fmean(others)
     deviation = math.hypot(statistics.stdev(values), statistics.stdev(others))
     return 0 if abs(gap) <= deviation else int(math.copysign(1, gap))
 
 
-def judged(signs: Sequence[int]) -> str:
-    """The verdict on a claim that all of the signs are 1."""
+def judged(signs: Sequence[int | None]) -> str:
+    """The verdict on a claim that all of the signs are 1; `None` is left out."""
+    signs = [sign for sign in signs if sign is not None]
     if not signs:
         return "not measured yet"
     if all(sign == 1 for sign in signs):

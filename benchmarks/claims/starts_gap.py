@@ -128,15 +128,15 @@ def _compared(found: dict[str, list[float]], pair: tuple[str, str]) -> str:
 
 def _better(found: dict[str, list[float]], pair: tuple[str, str]) -> str:
     first, second = (found[name] for name in pair)
-    return spread.judged([spread.difference(first, second)] if first and second else [])
+    return spread.judged([spread.difference(first, second)])
 
 
 def _not_worse(found: dict[str, list[float]], pair: tuple[str, str]) -> str:
     first, second = (found[name] for name in pair)
-    # One run decides nothing, neither that there is a gap nor that there is none.
-    if min(len(first), len(second)) < 2:
+    sign = spread.difference(first, second)
+    if sign is None:
         return "not measured yet"
-    return "does not hold" if spread.difference(first, second) < 0 else "holds"
+    return "does not hold" if sign < 0 else "holds"
 
 
 def details(results: Results) -> str:

@@ -58,7 +58,7 @@ def test_a_difference_inside_the_spread_is_none():
     assert spread.difference([2.4, 3.4, 4.4], [1.0, 2.0, 3.0]) == 0
     assert spread.difference([2.5, 3.5, 4.5], [1.0, 2.0, 3.0]) == 1
     assert spread.difference([1.0, 2.0, 3.0], [2.5, 3.5, 4.5]) == -1
-    assert spread.difference([5.0], [1.0, 1.0]) == 0
+    assert spread.difference([5.0], [1.0, 1.0]) is None
     assert spread.difference([1.0, 1.0], [1.0, 1.0]) == 0
 
 
@@ -71,6 +71,8 @@ def test_a_difference_inside_the_spread_is_none():
         ([1, -1], "partly"),
         ([1, 0], "partly"),
         ([-1, 0], "does not hold"),
+        ([None, 1], "holds"),
+        ([None], "not measured yet"),
     ],
 )
 def test_verdicts(signs, verdict):
