@@ -70,7 +70,7 @@ CLAIM = Claim(
         "ends early when its loss is no number, is above 100 times that of guessing after three "
         "epochs, or has not fallen for twenty and is that of guessing or more."
     ),
-    minutes=75,
+    minutes=70,
     runs=runs,
     measure=measure,
     findings=findings,

@@ -142,7 +142,7 @@ def test_verdicts_in_both_directions():
     assert _verdicts(other) == 5 * ["does not hold"]
     # One seed decides nothing.
     one = _results((0.01, 1, 50), (1, 1, 0.02), seeds=1)
-    assert _verdicts(one) == 5 * ["no difference"]
+    assert _verdicts(one) == 5 * ["not measured yet"]
 
 
 def test_ratios_are_taken_seed_by_seed():
