@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.claims import data
 from benchmarks.claims.claim import Run, Setting
+from benchmarks.claims.classifiers import Start
 from tfspecnorm import layers, models, scales
 from tfspecnorm.models.normalizations import Normalization
 
@@ -76,13 +77,11 @@ def measure(setting: Setting, run: Run) -> dict[str, Any]:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
     optimizer.build(model.trainable_variables)
-    variables = [*model.variables, *optimizer.variables]
-    start = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    start = Start(model)
     augmented = setting.scale == "paper" and setting.dataset != "digits"
     found = []
     for rate in options["rates"]:
-        for variable, value in zip(variables, start, strict=True):
-            variable.assign(value)
+        start.restore(rate)
         found.append({"rate": rate, **_trained(model, split, options, rate, augmented)})
     return {"rates": found, "classes": split.classes, "parameters": model.count_params()}
 
