@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.claims.claim import Claim, Run, Setting
-from benchmarks.claims.command import add_setting, folder_of, setting_of
+from benchmarks.claims.command import add_setting, finished, folder_of, setting_of
 from benchmarks.speed.measure import Parser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,24 +40,22 @@ def claim_of(name: str) -> Claim:
 
 def missing(claims: list[Claim], setting: Setting) -> list[tuple[Claim, Run]]:
     """Runs without a file, those of timed claims last."""
-    found = [
-        (claim, run)
-        for claim in claims
-        for run in claim.runs(setting)
-        if not (folder_of(claim, setting) / f"{run.name}.json").exists()
-    ]
+    found = []
+    for claim in claims:
+        runs = claim.runs(setting)
+        there = finished(folder_of(claim, setting), runs)
+        found += [(claim, run) for run in runs if run.name not in there]
     return sorted(found, key=lambda pair: pair[0].timed)
 
 
 def command(claim: Claim, run: Run, setting: Setting) -> list[str]:
     """The command of one run, in a process of its own."""
     words = [sys.executable, "-m", f"benchmarks.claims.{claim.name}", "--only", run.name]
-    if setting.scale == "smoke":
-        return [*words, "--smoke"]
-    if setting != Setting():
-        words += ["--scale", setting.scale, "--dataset", setting.dataset]
-        words += ["--seeds", str(setting.seeds)] if setting.seeds else []
-    return words
+    if setting == Setting():
+        return words
+    words += ["--smoke"] if setting.scale == "smoke" else ["--scale", setting.scale]
+    words += ["--dataset", setting.dataset]
+    return [*words, "--seeds", str(setting.seeds)] if setting.seeds else words
 
 
 def make(
@@ -110,7 +108,8 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="print the runs that are missing")
     options: argparse.Namespace = parser.parse_args()
     setting = setting_of(options)
-    pairs = missing([claim_of(name) for name in options.claims], setting)
+    claims = [claim_of(name) for name in options.claims]
+    pairs = missing([own for own in claims if setting.dataset in own.datasets], setting)
     if options.list:
         print("\n".join(f"{claim.name}/{run.name}" for claim, run in pairs))
         return

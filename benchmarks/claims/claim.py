@@ -6,8 +6,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.claims.data import DATASETS, GENERATIVE_DATASETS
+
 SCALES = ("small", "paper", "smoke")
-VERDICTS = ("holds", "partly", "does not hold", "no difference", "not measured yet")
+VERDICTS = (
+    "holds",
+    "partly",
+    "does not hold",
+    "no difference",
+    "undecided",
+    "not measured yet",
+)
+
+# Data sets with classes to tell apart, and all that networks can imitate.
+LABELLED = tuple(DATASETS)
+PICTURES = tuple(GENERATIVE_DATASETS)
 
 # From the name of a run to what its file holds: `options`, `figures`, `versions`, `seconds`.
 Results = dict[str, dict[str, Any]]
@@ -43,7 +56,8 @@ class Run:
 
     Args:
         name: Name of the file.
-        options: What `Claim.measure` needs to know, as JSON has it; with the `seed`, if any.
+        options: All that decides the figures, as JSON has it: sizes, rates, numbers of steps, and
+            the `seed`, if any. A file with other options is not taken for this run's.
     """
 
     name: str
@@ -95,6 +109,7 @@ class Claim:
         details: From the same results to Markdown that stands below the rows.
         draw: Draws the results into the file of a picture, or is `None`.
         timed: Whether the runs measure time and must have the machine for themselves.
+        datasets: The data sets that it can be tried on.
     """
 
     name: str
@@ -108,8 +123,9 @@ class Claim:
     details: Callable[[Results], str]
     draw: Callable[[Results, Path], None] | None = None
     timed: bool = False
+    datasets: tuple[str, ...] = ("digits",)
 
     @functools.cached_property
-    def run_names(self) -> tuple[str, ...]:
-        """Names of the runs that the page is made from."""
-        return tuple(run.name for run in self.runs(Setting()))
+    def page_runs(self) -> dict[str, Run]:
+        """The runs that the page is made from, by name."""
+        return {run.name: run for run in self.runs(Setting())}

@@ -12,15 +12,15 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.claims.claim import SCALES, Claim, Results, Run, Setting
-from benchmarks.claims.data import DATASETS
+from benchmarks.claims.claim import PICTURES, SCALES, Claim, Results, Run, Setting
 from benchmarks.speed.measure import Parser
 
 RESULTS = Path(__file__).resolve().parent / "results"
-ELSEWHERE = Path("output") / "claims"
+ELSEWHERE = Path(__file__).resolve().parents[2] / "output" / "claims"
 _PACKAGES = ("tfspecnorm", "keras", "tensorflow-cpu", "tensorflow", "numpy", "scikit-learn")
 
 
@@ -46,6 +46,21 @@ def folder_of(claim: Claim, setting: Setting) -> Path:
 def loaded(folder: Path) -> Results:
     """What the finished runs of a folder have found, by name."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
+def is_current(found: dict[str, Any], run: Run) -> bool:
+    """Whether a file is of this run, not of one of the same name with other sizes."""
+    return found["options"] == json.loads(json.dumps(run.options))
+
+
+def finished(folder: Path, runs: Iterable[Run]) -> Results:
+    """The results of those runs that have been made, by name."""
+    found = loaded(folder)
+    return {
+        run.name: found[run.name]
+        for run in runs
+        if run.name in found and is_current(found[run.name], run)
+    }
 
 
 def finite(value: Any) -> Any:
@@ -109,7 +124,7 @@ def _number(text: str) -> int:
 def add_setting(parser: argparse.ArgumentParser) -> None:
     """The options that a `Setting` is made from."""
     parser.add_argument("--scale", choices=SCALES[:2], default="small")
-    parser.add_argument("--dataset", choices=DATASETS, default="digits")
+    parser.add_argument("--dataset", choices=PICTURES, default="digits")
     parser.add_argument("--seeds", type=_number, help="number of seeds, counted from 0")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, to try the script")
 
@@ -133,6 +148,11 @@ def main(claim: Claim) -> None:
     parser.add_argument("--results", type=Path, help="folder for the files of the runs")
     options = parser.parse_args()
     setting = setting_of(options)
+    if setting.dataset not in claim.datasets:
+        parser.error(
+            f"argument --dataset: must be one of {', '.join(claim.datasets)} for this claim. "
+            f"Received: {setting.dataset}"
+        )
     runs = {run.name: run for run in claim.runs(setting)}
     for name in options.only or ():
         if name not in runs:
@@ -142,10 +162,11 @@ def main(claim: Claim) -> None:
         return
     folder = options.results or folder_of(claim, setting)
     print(", ".join(f"{name} {version}" for name, version in versions().items()))
+    there = finished(folder, runs.values())
     for name in options.only or runs:
-        if options.again or not (folder / f"{name}.json").exists():
+        if options.again or name not in there:
             execute(claim, setting, runs[name], folder)
-    results = {name: found for name, found in loaded(folder).items() if name in runs}
+    results = finished(folder, runs.values())
     print(described(claim, results))
     # The pictures of the page are drawn with it.
     if claim.draw is not None and results and folder.parent != RESULTS:

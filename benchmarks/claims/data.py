@@ -9,21 +9,38 @@ import numpy as np
 # The examples import each other from their own folder.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
-from common.datasets import GENERATIVE_DATASETS as DATASETS
-from common.datasets import Images, load_images
+from common.datasets import DATASETS, GENERATIVE_DATASETS, Images, load_images
 
-__all__ = ["DATASETS", "Images", "Split", "load_images", "split"]
+__all__ = ["DATASETS", "GENERATIVE_DATASETS", "Images", "Split", "learned", "load_images", "split"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Standardized images for training, for the choice of an epoch, and for the last word."""
+    """Standardized images for training, for the choice of an epoch, and for the last word.
+
+    Args:
+        training: Images and labels.
+        validation: The same.
+        test: The same.
+        shape: Height, width and channels.
+        classes: Number of classes.
+        mirrored: Whether the mirror image of an example is an example too.
+    """
 
     training: tuple[np.ndarray, np.ndarray]
     validation: tuple[np.ndarray, np.ndarray]
     test: tuple[np.ndarray, np.ndarray]
     shape: tuple[int, int, int]
     classes: int
+    mirrored: bool = False
+
+
+def learned(accuracy: float, classes: int) -> bool:
+    """Whether an accuracy is one of a network that has learned anything.
+
+    Twice what guessing gets right, or for few classes the middle between that and everything.
+    """
+    return accuracy >= min(2 / classes, (1 + 1 / classes) / 2)
 
 
 def split(
@@ -67,4 +84,5 @@ def split(
         (images.standardized(test[0]), test[1].astype("int32")),
         images.shape,
         images.classes,
+        images.mirrored,
     )

@@ -5,10 +5,11 @@ python -m benchmarks.claims.page
 
 import os
 from pathlib import Path
+from typing import Any
 
 from benchmarks.claims.__main__ import NAMES, claim_of
 from benchmarks.claims.claim import Claim, Results
-from benchmarks.claims.command import RESULTS, loaded
+from benchmarks.claims.command import RESULTS, finished
 from benchmarks.speed.measure import Parser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,19 +18,27 @@ PICTURES = PAGE.parent / "images"
 _HEAD = """# What the papers claim, measured
 
 People choose a normalization because a paper said so. Each claim below was tried at a size that two
-processor cores carry, over several seeds. All figures come from the files in
-`benchmarks/claims/results`, which `make claims` writes, and this page from them. "mean ± deviation"
-is the standard deviation over seeds; a difference inside the spread (the root of the sum of both
-variances) is called *no difference*. Larger, on a GPU, with the paper's settings:
-`python -m benchmarks.claims.NAME --scale paper --dataset cifar10`.
+processor cores carry, over several seeds where a seed matters. All figures come from the files in
+`benchmarks/claims/results`, which `make claims` writes, and this page from them.
+
+"mean ± deviation" is the standard deviation over seeds. Between two groups there is *no difference*
+if that of their means lies inside the spread, which is the root of the sum of both variances; a
+limit inside the spread leaves a claim *undecided*. *partly* says that some of the comparisons agree
+with the claim, *not measured yet* that runs are missing, or that there are fewer than two seeds.
+Where a table gives quartiles or intervals, they take the place of the spread.
+
+SN is spectral normalization, SSN that with a fixed factor, BSN and BSSN the bidirectional forms of
+both, MSN mean spectral normalization, BN batch normalization, WN weight normalization; W is a
+kernel, σ(W) its norm, W̄ the normalized kernel.
+
+Larger experiments, for a GPU: `python -m benchmarks.claims.NAME --scale paper`, with `--dataset` for
+the data set that the paper used, such as `cifar10`.
 """
 
 
 def results_of(claim: Claim) -> Results:
     """The finished runs of the page."""
-    names = set(claim.run_names)
-    found = loaded(RESULTS / claim.name)
-    return {name: own for name, own in found.items() if name in names}
+    return finished(RESULTS / claim.name, claim.page_runs.values())
 
 
 def section(claim: Claim, results: Results) -> str:
@@ -47,7 +56,7 @@ def section(claim: Claim, results: Results) -> str:
 
 
 def _provenance(claim: Claim, results: Results) -> str:
-    total = len(claim.run_names)
+    total = len(claim.page_runs)
     command = f"`python -m benchmarks.claims.{claim.name}`"
     if not results:
         return f"{command}; none of {total} runs is there yet."
@@ -56,13 +65,17 @@ def _provenance(claim: Claim, results: Results) -> str:
         for name, version in found["versions"].items():
             versions.setdefault(name, set()).add(version)
     described = ", ".join(f"{name} {' and '.join(sorted(all))}" for name, all in versions.items())
-    seeds = sorted({found["options"].get("seed", 0) for found in results.values()})
+    seeds = sorted({seed for found in results.values() for seed in _seeds(found["options"])})
     minutes = sum(found["seconds"] for found in results.values()) / 60
     count = f"{len(results)} of {total} runs" if len(results) < total else f"{total} runs"
-    return (
-        f"{command}; {count}, {minutes:.0f} minutes of a budget of {claim.minutes:.0f}; "
-        f"seeds {', '.join(map(str, seeds))}; {described}."
-    )
+    parts = [command, f"{count}, {minutes:.0f} minutes of a budget of {claim.minutes:.0f}"]
+    parts += [f"seeds {', '.join(map(str, seeds))}"] if seeds else []
+    return "; ".join([*parts, f"{described}."])
+
+
+def _seeds(options: dict[str, Any]) -> list[int]:
+    """Of a run that has one seed, several or none."""
+    return options.get("seeds", [options["seed"]] if options.get("seed") is not None else [])
 
 
 def written() -> str:

@@ -71,13 +71,27 @@ def test_a_difference_inside_the_spread_is_none():
         ([1, -1], "partly"),
         ([1, 0], "partly"),
         ([-1, 0], "does not hold"),
-        ([None, 1], "holds"),
+        ([None, 1], "not measured yet"),
         ([None], "not measured yet"),
     ],
 )
 def test_verdicts(signs, verdict):
     assert spread.judged(signs) == verdict
     assert verdict in claims.VERDICTS
+
+
+def test_limits_and_margins():
+    assert spread.judged([0, 0], even="undecided") == "undecided"
+    assert spread.against([3.0, 4.0, 5.0], 2.9) == 1
+    assert spread.against([3.0, 4.0, 5.0], 3.1) == 0
+    assert spread.against([3.0, 4.0, 5.0], 5.1) == -1
+    assert spread.difference([2.0, 2.0], [3.0, 3.0], margin=2.0) == 1
+    assert spread.difference([2.0, 2.0], [3.0, 3.0], margin=0.5) == -1
+
+
+def test_learned():
+    assert data.learned(0.2, 10) and not data.learned(0.19, 10)
+    assert data.learned(0.75, 2) and not data.learned(0.7, 2)
 
 
 def test_unknown_verdict():
@@ -118,6 +132,7 @@ def test_a_broken_run_leaves_nothing(tmp_path, monkeypatch):
         (("--seeds", "0"), "argument --seeds: must be an integer from 1. Received: '0'"),
         (("--scale", "huge"), "argument --scale: invalid choice: 'huge'"),
         (("--dataset", "mnist12"), "argument --dataset: invalid choice: 'mnist12'"),
+        (("--dataset", "patches"), "argument --dataset: must be one of digits for this claim."),
     ],
 )
 def test_wrong_options(words, message, monkeypatch, capsys):
@@ -142,7 +157,8 @@ def test_missing_runs_with_timed_ones_last(monkeypatch, tmp_path):
     monkeypatch.setattr(runner, "folder_of", lambda claim, setting: tmp_path / claim.name)
     timed, other = example(name="timed", timed=True), example()
     (tmp_path / "example").mkdir()
-    (tmp_path / "example" / "seed-0.json").write_text("{}")
+    (tmp_path / "example" / "seed-0.json").write_text('{"options": {"seed": 0}}')
+    (tmp_path / "example" / "seed-1.json").write_text('{"options": {"seed": 1, "steps": 5}}')
     found = [
         (claim.name, run.name) for claim, run in runner.missing([timed, other], claims.Setting())
     ]
@@ -169,6 +185,8 @@ def test_commands_of_runs():
         *("--scale", "paper", "--dataset", "cifar10", "--seeds", "5"),
     ]
     assert runner.command(claim, run, claims.Setting())[-2:] == ["--only", "seed-0"]
+    words = runner.command(claim, run, claims.Setting("smoke", "patches"))
+    assert words[-3:] == ["--smoke", "--dataset", "patches"]
 
 
 def test_section_of_the_page():
@@ -211,7 +229,7 @@ def test_plans(name):
         runs = claim.runs(claims.Setting(scale))
         assert len({run.name for run in runs}) == len(runs) > 0
         assert all(json.loads(json.dumps(run.options)) for run in runs)
-    assert claim.run_names
+    assert claim.page_runs
 
 
 def test_hours():
