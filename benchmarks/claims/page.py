@@ -31,8 +31,8 @@ SN is spectral normalization, SSN that with a fixed factor, BSN and BSSN the bid
 both, MSN mean spectral normalization, BN batch normalization, WN weight normalization; W is a
 kernel, σ(W) its norm, W̄ the normalized kernel.
 
-Larger experiments, for a GPU: `python -m benchmarks.claims.NAME --scale paper`, with `--dataset` for
-the data set that the paper used, such as `cifar10`.
+Larger experiments, for a GPU: `python -m benchmarks.claims.NAME --scale paper`, with `--dataset`
+for the data set that the paper used, such as `cifar10`.
 """
 
 
