@@ -11,14 +11,16 @@ from benchmarks.claims import data
 from benchmarks.claims.claim import Setting
 from tfspecnorm import initializers, models
 
-NETWORKS = ("small_cnn", "vgg7", "densenet_bc")
-NORMALIZATIONS = ("none", "batch", "spectral", "mean-spectral", "weight")
+TITLES = {"small_cnn": "three-layer CNN", "vgg7": "VGG7", "densenet_bc": "DenseNet-BC"}
+NETWORKS = tuple(TITLES)
+SHORT = {"none": "none", "batch": "BN", "spectral": "SN", "mean-spectral": "MSN", "weight": "WN"}
+NORMALIZATIONS = tuple(SHORT)
 # Training images of the small scale, a multiple of the batch, and those to choose an epoch by.
 # So few, and with noise, normalizations differ: all of the digits are learned by every network.
 FEW, HELD = 320, 200
 NOISE = 0.5
 _NOISE_SEED = 1
-_RATES = (1e-2, 1e-3, 1e-4)
+_RATES = (1e-1, 1e-2, 1e-3, 1e-4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Protocol:
         batch_size: Number of images in a training batch.
         rates: Learning rates of Adam.
         shift: Pixels that a training image is moved by at most.
+        slope: Slope of all activations below zero, 0 for ReLU. The defaults of the networks depend
+            on the normalization.
     """
 
     network: str
@@ -42,6 +46,18 @@ class Protocol:
     batch_size: int = 32
     rates: tuple[float, ...] = _RATES
     shift: int = 0
+    slope: float = 0.0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All of it, as the options of a run have it."""
+        return {**dataclasses.asdict(self), "rates": list(self.rates)}
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> "Protocol":
+        """The protocol in the options of a run, where more may be."""
+        own = {field.name: options[field.name] for field in dataclasses.fields(cls)}
+        return cls(**{**own, "rates": tuple(own["rates"])})
 
 
 # The paper's rates are those of its code; its VGG7 has dropout with batch normalization only,
@@ -64,15 +80,36 @@ def protocol_of(setting: Setting, network: str) -> Protocol:
     return _PROTOCOLS[network, setting.scale]
 
 
-def few_images(setting: Setting, size: int) -> data.Split:
-    """The images to train and to judge with: few noisy digits, or else the whole data set."""
+def few_images(setting: Setting) -> dict[str, Any]:
+    """Options of `images_of`: few noisy digits, or else the whole data set."""
     if setting.dataset != "digits" or setting.scale == "paper":
-        smoke = setting.scale == "smoke"
-        return data.split(setting.dataset, size, smoke=smoke, repeat_grey=False)
-    smoke = setting.scale == "smoke"
-    counts = (64, 64) if smoke else (FEW, HELD)
-    split = data.split("digits", size, *counts, smoke=smoke, repeat_grey=False)
-    return noisy(split, NOISE)
+        return whole()
+    training, validation = (64, 64) if setting.scale == "smoke" else (FEW, HELD)
+    return {"training": training, "validation": validation, "noise": NOISE}
+
+
+def whole() -> dict[str, Any]:
+    """Options of `images_of` for a whole data set."""
+    return {"training": None, "validation": None, "noise": 0.0}
+
+
+def images_of(setting: Setting, options: dict[str, Any]) -> data.Split:
+    """The images to train and to judge with.
+
+    Args:
+        setting: Names the data set.
+        options: Those of a run: `size`, numbers of `training` and `validation` images, and the
+            deviation of the `noise`.
+    """
+    split = data.split(
+        setting.dataset,
+        options["size"],
+        options["training"],
+        options["validation"],
+        smoke=setting.scale == "smoke",
+        repeat_grey=False,
+    )
+    return noisy(split, options["noise"]) if options["noise"] else split
 
 
 def noisy(split: data.Split, deviation: float) -> data.Split:
@@ -87,22 +124,19 @@ def noisy(split: data.Split, deviation: float) -> data.Split:
     return dataclasses.replace(split, **parts)
 
 
-def compiled(
-    protocol: Protocol,
-    normalization: str,
-    split: data.Split,
-    dataset: str,
-    seed: int,
-    **arguments: Any,
-) -> keras.Model:
+def compiled(protocol: Protocol, normalization: str, split: data.Split, seed: int) -> keras.Model:
     """A network with an Adam whose rate can be set; weight normalization has its robust start."""
-    build = getattr(models, protocol.network)
-    arguments = {**protocol.arguments, **arguments}
-    model = build(split.shape, split.classes, normalization=normalization, **arguments)
+    model = getattr(models, protocol.network)(
+        split.shape,
+        split.classes,
+        normalization=normalization,
+        negative_slope=protocol.slope,
+        **protocol.arguments,
+    )
     if normalization == "weight":
         initializers.robust(model, seed=seed)
     if protocol.shift:
-        model = _augmented(model, protocol, dataset)
+        model = _augmented(model, protocol, split.mirrored)
     model.compile(
         keras.optimizers.Adam(),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -113,16 +147,14 @@ def compiled(
     return model
 
 
-def _augmented(model: keras.Model, protocol: Protocol, dataset: str) -> keras.Model:
+def _augmented(model: keras.Model, protocol: Protocol, mirrored: bool) -> keras.Model:
     """The model with random shifts, and reflections where those are examples too."""
-    from common.download import SOURCES
-
     share = protocol.shift / protocol.size
     images = keras.Input(model.input_shape[1:])
     moved = keras.layers.RandomTranslation(
         share, share, fill_mode="constant", interpolation="nearest"
     )(images)
-    if dataset in SOURCES and SOURCES[dataset].mirrored:
+    if mirrored:
         moved = keras.layers.RandomFlip("horizontal")(moved)
     return keras.Model(images, model(moved))
 
@@ -200,13 +232,12 @@ def trained(
 
 
 def failed(record: dict[str, Any], classes: int, epochs: int) -> bool:
-    """Whether a training ended with a loss that is no number, or no better than chance.
+    """Whether a training ended with a loss that is no number, or has learned nothing.
 
-    A network that chooses among the classes by chance gets one of `classes` right; less than twice
-    that, over the training images of the last epoch, is not learning.
+    What counts is the accuracy over the training images in the last epoch.
     """
     history = record["history"]
     losses, accuracies = history["loss"], history["accuracy"]
     if len(losses) < epochs or losses[-1] is None or not math.isfinite(losses[-1]):
         return True
-    return accuracies[-1] < 2 / classes
+    return not data.learned(accuracies[-1], classes)

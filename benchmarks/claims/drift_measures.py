@@ -1,5 +1,6 @@
 """What is measured of a network in training: means of activations and weights, gradients."""
 
+import math
 from typing import Any
 
 import keras
@@ -44,18 +45,24 @@ def moments(values: np.ndarray) -> dict[str, float]:
 def channel_drift(values: np.ndarray, start: np.ndarray) -> float:
     """How far the means of the channels have moved from those of the start.
 
-    Root mean square over the channels, relative to the root mean square of their deviations.
+    Root mean square over the channels, relative to the root mean square of their deviations. Of a
+    dead layer, which has the same values everywhere, it is not a number.
     """
     values, start = (
         np.asarray(own, "float64").reshape(-1, own.shape[-1]) for own in (values, start)
     )
     moved = values.mean(axis=0) - start.mean(axis=0)
     deviation = np.sqrt(values.var(axis=0).mean())
-    return float(np.sqrt(np.square(moved).mean()) / deviation) if deviation else 0.0
+    return float(np.sqrt(np.square(moved).mean()) / deviation) if deviation else math.nan
 
 
 def zero_share(gradient: np.ndarray) -> float:
-    """Share of entries that are exactly zero, as the authors' code counts them."""
+    """Share of entries that are exactly zero, as the authors' code counts them.
+
+    Not a number if an entry is none, or if all are zero: nothing reaches the layer.
+    """
+    if not (np.isfinite(gradient).all() and gradient.any()):
+        return math.nan
     return 1 - np.count_nonzero(gradient) / np.size(gradient)
 
 
@@ -67,8 +74,8 @@ def covariance(gradients: np.ndarray) -> dict[str, Any]:
 
     Returns:
         `variance`: mean over the entries; `eigenvalues`: the largest ones; `top_share`: part of
-        the largest one in the sum of all; `mean_square`: mean over the entries of the squared
-        mean gradient.
+        the largest one in the sum of all, if that is not 0; `mean_square`: mean over the entries
+        of the squared mean gradient.
     """
     gradients = np.asarray(gradients, "float64")
     count, size = gradients.shape
@@ -82,6 +89,6 @@ def covariance(gradients: np.ndarray) -> dict[str, Any]:
     return {
         "variance": float(total / size),
         "eigenvalues": [float(value) for value in values[:TOP]],
-        "top_share": float(values[0] / total) if total else 0.0,
+        "top_share": float(values[0] / total) if total else math.nan,
         "mean_square": float(np.square(mean).mean()),
     }

@@ -1,15 +1,27 @@
 """From what was recorded of a training to the numbers that are compared."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmarks.claims import spread
 from benchmarks.claims.claim import Results
 
-# By normalization and slope of the activation.
+# Normalization and slope of the activation below zero. Which entries of a gradient are zero depends
+# on the slope, and the authors' slopes differ: 0 without normalization and with BN, 0.1 with
+# SN and MSN.
+CONTENDERS = (
+    ("none", 0.0),
+    ("batch", 0.0),
+    ("spectral", 0.0),
+    ("mean-spectral", 0.0),
+    ("spectral", 0.1),
+    ("mean-spectral", 0.1),
+)
+# By normalization and slope of the activation: a number for each seed, NaN for those that diverged.
 Values = dict[tuple[str, float], list[float]]
-_TINY = 1e-30
 
 
 def layer_drift(figures: dict[str, Any], kind: str) -> np.ndarray:
@@ -19,7 +31,12 @@ def layer_drift(figures: dict[str, Any], kind: str) -> np.ndarray:
 
 def _drift(own: dict[str, list[float]]) -> np.ndarray:
     means, deviations = np.array(own["mean"], float), np.array(own["deviation"], float)
-    return np.abs(means - means[0]) / np.maximum(deviations, _TINY)
+    return np.abs(means - means[0]) / _positive(deviations)
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    """The values with NaN for zeros, which dead layers have."""
+    return np.where(values > 0, values, np.nan)
 
 
 def _mean(rows: list[list[float]]) -> np.ndarray:
@@ -41,7 +58,7 @@ def covariance(figures: dict[str, Any], name: str) -> np.ndarray:
     """Decimal logarithm of a figure of the covariance, mean over the layers, for each moment."""
     own = [layer[name] for layer in figures["covariance"].values()]
     first = [[value[0] if isinstance(value, list) else value for value in row] for row in own]
-    return np.log10(np.maximum(np.array(first, float), _TINY)).mean(axis=0)
+    return np.log10(_positive(np.array(first, float))).mean(axis=0)
 
 
 # Title, number of digits, and the number of a seed: drifts at the end, all else as the mean over
@@ -64,11 +81,34 @@ def _top_share(figures: dict[str, Any]) -> float:
 
 
 def collected(results: Results, measure: str) -> Values:
-    """The numbers of the seeds that did not diverge, by normalization and slope."""
+    """The numbers of all seeds, by normalization and slope."""
     found: Values = {}
     for result in results.values():
         key = result["options"]["normalization"], result["options"]["slope"]
-        value = float(MEASURES[measure][2](result["figures"]))
-        if math.isfinite(value):
-            found.setdefault(key, []).append(value)
+        found.setdefault(key, []).append(float(MEASURES[measure][2](result["figures"])))
     return found
+
+
+def larger(values: Sequence[float], others: Sequence[float]) -> int | None:
+    """Whether the first numbers are the larger ones, as `spread.difference` says it.
+
+    A seed that diverged counts as the number, of those found, that speaks most against it.
+    """
+    found = [value for value in (*values, *others) if math.isfinite(value)]
+    return spread.difference(
+        _filled(values, min(found, default=0.0)), _filled(others, max(found, default=0.0))
+    )
+
+
+def _filled(values: Sequence[float], instead: float) -> list[float]:
+    return [value if math.isfinite(value) else instead for value in values]
+
+
+def described(values: Sequence[float], digits: int) -> str:
+    """Mean and spread of the seeds that did not diverge, and how many did."""
+    if not values:
+        return "–"
+    finite = [value for value in values if math.isfinite(value)]
+    lost = len(values) - len(finite)
+    parts = [spread.spread(finite, digits).replace("-", "−")] * bool(finite)
+    return ", ".join(parts + [f"{lost} of {len(values)} diverged"] * bool(lost))

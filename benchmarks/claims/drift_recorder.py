@@ -26,18 +26,19 @@ class Recorder(keras.callbacks.Callback):
     """Measures before the first epoch and after each one.
 
     Args:
-        split: The images; activations are those of one batch of up to 256 images for the test.
+        split: The images; activations are those of one batch of images for the test.
         protocol: Numbers of epochs and of images in a mini-batch.
         count: Number of mini-batches that the covariance is taken over.
+        watched: Number of images whose activations are looked at, or less if there are not as many.
     """
 
-    def __init__(self, split: data.Split, protocol: Protocol, count: int) -> None:
+    def __init__(self, split: data.Split, protocol: Protocol, count: int, watched: int) -> None:
         super().__init__()
         images, labels = split.training
         random = np.random.default_rng(0)
         chosen = random.integers(len(images), size=(count, protocol.batch_size))
         self.batches = [(images[own], labels[own]) for own in chosen]
-        self.watched = split.test[0][:256]
+        self.watched = split.test[0][:watched]
         # The gradient changes most in the beginning.
         self.moments = {0, 1, *np.linspace(0, protocol.epochs, 6).astype(int).tolist()}
         self.figures: dict[str, Any] = {
