@@ -1,7 +1,7 @@
 """Data, networks and training of the claims about generative adversarial networks."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -34,35 +34,47 @@ def image_size(setting: Setting) -> int:
     return setting.pick(small=16, paper=_PAPER_SIZES.get(setting.dataset, 32), smoke=8)
 
 
+def protocol(setting: Setting) -> dict[str, Any]:
+    """The options that all trainings share."""
+    return {
+        "dataset": setting.dataset,
+        "size": image_size(setting),
+        "width": setting.pick(small=0.25, paper=1.0, smoke=0.0625),
+        "batch": BATCH_SIZE,
+        "loss": "hinge",
+        "adam": BETAS,
+    }
+
+
 def images_of(setting: Setting) -> Images:
     """The data set, grey if it is."""
     smoke = setting.scale == "smoke"
     return load_images(setting.dataset, smoke=smoke, size=image_size(setting), repeat_grey=False)
 
 
-def built(
-    setting: Setting, images: Images, normalization: str, rates: Sequence[float], seed: int
-) -> GAN:
+def built(images: Images, options: Mapping[str, Any]) -> GAN:
     """An SN-DCGAN without an average of the generator, as in the papers.
 
     Args:
-        setting: Decides the width.
         images: The data.
-        normalization: Name of the discriminator's normalization, of `NORMALIZATIONS`.
-        rates: Learning rates of the generator and of the discriminator.
-        seed: Seed of weights and latent vectors.
+        options: Those of `protocol`; `normalization`, the discriminator's, of `NORMALIZATIONS`;
+            `rates`, of the generator and of the discriminator; `seed`, of weights and latent
+            vectors.
     """
+    seed = options["seed"]
     keras.utils.set_random_seed(seed)
     size, _, channels = images.shape
     generator, discriminator = sn_dcgan(
         size,
         channels,
-        normalization=NORMALIZATIONS[normalization],
-        width=setting.pick(small=0.25, paper=1.0, smoke=0.0625),
+        normalization=NORMALIZATIONS[options["normalization"]],
+        width=options["width"],
     )
     gan = GAN(generator, discriminator, average_momentum=None, seed=seed)
     gan.compile(
-        *(keras.optimizers.Adam(rate, **BETAS) for rate in rates), loss="hinge", jit_compile=False
+        *(keras.optimizers.Adam(rate, **options["adam"]) for rate in options["rates"]),
+        loss=options["loss"],
+        jit_compile=False,
     )
     return gan
 
@@ -70,9 +82,7 @@ def built(
 def trained(
     gan: GAN,
     pixels: np.ndarray,
-    seed: int,
-    steps: int,
-    every: int,
+    options: Mapping[str, Any],
     measure: Callable[[], dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """Train; the figures before it and after each `every` steps, with `step` and `losses`.
@@ -80,21 +90,21 @@ def trained(
     Args:
         gan: The compiled model.
         pixels: Images in [-1, 1].
-        seed: Seed of the batches.
-        steps: Number of steps, a multiple of `every`.
-        every: Number of steps between two measurements.
+        options: `steps`, a multiple of `every`, the number of them between two measurements;
+            `batch`, the number of images; `seed`, of the batches.
         measure: Returns figures of the model as it is.
     """
     found = [{"step": 0, **measure()}]
+    every = options["every"]
 
     def record(epoch: int, logs: Any) -> None:
         losses = {name: rounded(logs[f"{name}_loss"]) for name in ("generator", "discriminator")}
         found.append({"step": (epoch + 1) * every, "losses": losses, **measure()})
 
     gan.fit(
-        batches(pixels, seed),
+        batches(pixels, options["seed"], options["batch"]),
         steps_per_epoch=every,
-        epochs=steps // every,
+        epochs=options["steps"] // every,
         shuffle=False,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=record)],
         verbose=0,
@@ -102,11 +112,11 @@ def trained(
     return found
 
 
-def batches(pixels: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray]]:
+def batches(pixels: np.ndarray, seed: int, size: int) -> Iterator[tuple[np.ndarray]]:
     """Batches without end, drawn with replacement as in the papers' code."""
     random = np.random.default_rng(seed)
     while True:
-        yield (pixels[random.integers(len(pixels), size=BATCH_SIZE)],)
+        yield (pixels[random.integers(len(pixels), size=size)],)
 
 
 def rounded(value: Any) -> float:

@@ -10,7 +10,7 @@ from benchmarks.claims.claim import Results
 QUANTITIES = {
     "loss": "‖∂loss/∂W‖",
     "output": "‖∂D/∂W̄‖",
-    "real": "‖∂D(x)/∂x‖",
+    "real": "‖∂D(x)/∂x‖, real x",
 }
 # What overflowed counts as this much, and what is zero as one over it.
 _LIMIT = 1e30
@@ -49,6 +49,18 @@ def by_seed(results: Results, name: str) -> dict[int, dict[str, Any]]:
     }
 
 
+def diverged(results: Results, name: str) -> int:
+    """The number of trainings with a gradient or a kernel that was not finite."""
+    return sum(
+        any(
+            value_of(point, quantity) >= _LIMIT or None in point["variance"]
+            for point in result["figures"]["points"]
+            for quantity in QUANTITIES
+        )
+        for result in by_seed(results, name).values()
+    )
+
+
 def over_spectral(results: Results, name: str, quantity: str, time: str = "last") -> list[float]:
     """Logarithm of a quantity's ratio to SN's for each seed that has both."""
     own, spectral = by_seed(results, name), by_seed(results, "SN")
@@ -85,7 +97,7 @@ def variance_change(results: Results, name: str) -> dict[str, list[float]]:
 def factor(logarithms: Sequence[float]) -> str:
     """Geometric mean of ratios with its spread, also a factor."""
     if not logarithms:
-        return "none"
+        return "–"
     mean = f"{10 ** statistics.fmean(logarithms):.3g}"
     if len(logarithms) == 1:
         return f"{mean} (1 seed)"

@@ -19,9 +19,9 @@ def details(results: Results) -> str:
         "mean output in the kernels W̄ that the discriminator computes with; of single outputs in "
         "the image, the median of a batch.",
         "",
-        f"| normalization | {' | '.join(QUANTITIES.values())} | the same, generated x | "
-        f"{QUANTITIES['loss']}, last over first quarter |",
-        "|---|---|---|---|---|---|",
+        f"| normalization | {' | '.join(QUANTITIES.values())} | ‖∂D(x)/∂x‖, generated x | "
+        f"{QUANTITIES['loss']}, last over first quarter | diverged |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name in NORMALIZATIONS:
         own = curves.by_seed(results, name)
@@ -31,6 +31,7 @@ def details(results: Results) -> str:
                 for quantity in (*QUANTITIES, "fake")
             ]
             cells.append(curves.factor(curves.growth(results, name, "loss")))
+            cells.append(f"{curves.diverged(results, name)} of {len(own)}")
             lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_kernels(results)])
 

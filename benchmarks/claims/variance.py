@@ -4,6 +4,7 @@ python -m benchmarks.claims.variance
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,36 +18,45 @@ from tfspecnorm import layers
 
 # Matrices, and kernels of convolutions as (outputs, inputs, size).
 MATRICES = ((64, 27), (64, 1024), (128, 576), (512, 2304), (512, 512))
-# Var(w/σ) · max(m, n) of Gaussian matrices, from the table of shapes.
-TABLE = {(64, 27): 0.415, (64, 1024): 0.646, (128, 576): 0.468, (512, 2304): 0.464}
-TABLE[512, 512] = 0.253
 CONVOLUTIONS = ((64, 3, 3), (128, 64, 3), (64, 64, 3), (128, 64, 4), (512, 256, 3))
 _SMOKE = 2
+# Of SN's variance times max(m, n): the closed form for large Gaussian matrices,
+# 1/(1 + √(min/max))², lies between 1/4 and 1.
+SN_LIMITS = (1 / 4, 1)
+# Of BSN's variance times (m + n), for kernels of k×k: its closed form is the product of
+# (a + b)/(√a + √b)² for a outputs and b inputs, from 1/2 to 1, and 4k²/(k + 1)², from 1 to 4.
+BSN_LIMITS = (1 / 2, 4)
+# What small matrices may miss the limits by.
+TOLERANCE = 0.05
 
 
 def runs(setting: Setting) -> list[Run]:
-    return [Run(f"seed-{seed}", {"seed": seed}) for seed in setting.seeds_or(10)]
+    count = _SMOKE if setting.scale == "smoke" else None
+    shapes = {
+        "matrices": [list(shape) for shape in MATRICES[:count]],
+        "convolutions": [list(shape) for shape in CONVOLUTIONS[:count]],
+    }
+    return [Run(f"seed-{seed}", {**shapes, "seed": seed}) for seed in setting.seeds_or(10)]
 
 
 def measure(setting: Setting, run: Run) -> dict[str, Any]:
     """Variances of normalized kernels with Gaussian entries, times the shape's number."""
     random = np.random.default_rng(run.options["seed"])
-    count = _SMOKE if setting.scale == "smoke" else None
     return {
-        "matrices": {_title(shape): _of_matrix(shape, random) for shape in MATRICES[:count]},
+        "matrices": {titled(shape): _of_matrix(shape, random) for shape in run.options["matrices"]},
         "convolutions": {
-            _title(shape): _of_convolution(shape, random) for shape in CONVOLUTIONS[:count]
+            titled(shape): _of_convolution(shape, random) for shape in run.options["convolutions"]
         },
     }
 
 
-def _of_matrix(shape: tuple[int, int], random: np.random.Generator) -> dict[str, float]:
+def _of_matrix(shape: Sequence[int], random: np.random.Generator) -> dict[str, float]:
     kernel = random.standard_normal(shape).astype("float32")
     wrapper = layers.SpectralNorm(keras.layers.Dense(shape[1], use_bias=False))
     return {"SN": _variance(wrapper, (shape[0],), kernel) * max(shape)}
 
 
-def _of_convolution(shape: tuple[int, int, int], random: np.random.Generator) -> dict[str, float]:
+def _of_convolution(shape: Sequence[int], random: np.random.Generator) -> dict[str, float]:
     outputs, inputs, size = shape
     kernel = random.standard_normal((size, size, inputs, outputs)).astype("float32")
     rows, columns = outputs, inputs * size * size
@@ -77,7 +87,8 @@ def _predicted(shape: tuple[int, int]) -> float:
     return 1 / (1 + math.sqrt(min(shape) / max(shape))) ** 2
 
 
-def _title(shape: tuple[int, ...]) -> str:
+def titled(shape: Sequence[int]) -> str:
+    """The shape in words."""
     if len(shape) == 2:
         return f"{shape[0]} × {shape[1]}"
     outputs, inputs, size = shape
@@ -94,49 +105,61 @@ def _collected(results: Results, kind: str) -> dict[str, dict[str, list[float]]]
     return found
 
 
+def _inside(values: list[float], limits: tuple[float, float]) -> int | None:
+    """Whether a mean lies between limits: 1, outside: -1, or 0 if the spread holds one of them."""
+    low, high = limits[0] * (1 - TOLERANCE), limits[1] * (1 + TOLERANCE)
+    signs = spread.against(values, low), spread.difference([high, high], values)
+    return None if None in signs else min(signs)
+
+
+def _range(groups: list[list[float]], unit: str) -> str:
+    means = [float(np.mean(values)) for values in groups if values]
+    return f"{min(means):.2f} to {max(means):.2f} times {unit}" if means else "–"
+
+
 def findings(results: Results) -> list[Finding]:
-    if not results:
-        return []
     matrices, convolutions = (_collected(results, kind) for kind in ("matrices", "convolutions"))
-    errors = [
-        abs(np.mean(matrices[_title(shape)]["SN"]) / TABLE[shape] - 1)
-        for shape in MATRICES
-        if _title(shape) in matrices
-    ]
-    means = [float(np.mean(values["BSN"])) for values in convolutions.values()]
+    kernels = [convolutions.get(titled(shape), {}) for shape in CONVOLUTIONS]
+    spectral = [matrices.get(titled(shape), {}).get("SN", []) for shape in MATRICES]
+    spectral += [values.get("SN", []) for values in kernels]
+    bidirectional = [values.get("BSN", []) for values in kernels]
     return [
         Finding(
-            "The entries of W/σ have a variance of the order 1/max(m, n)",
-            "order only; the table of numerical checks has "
-            "0.415, 0.646, 0.468, 0.464, 0.253 times 1/max(m, n)",
-            f"the same within {100 * max(errors):.1f} %",
-            "holds" if max(errors) < 0.02 else "does not hold",
-            "Gaussian entries",
+            "The entries of W/σ have a variance of the order 1/max(m, n): "
+            "between 1/4 and 1 times that for every shape",
+            "SN keeps the order of LeCun's variance (abstract); the formula is not verified",
+            _range(spectral, "1/max(m, n), means of the shapes"),
+            spread.judged([_inside(values, SN_LIMITS) for values in spectral], "undecided"),
+            "Gaussian entries; the limits are those of 1/(1 + √(min/max))²; 5 % of tolerance",
         ),
         Finding(
-            "BSN's variance is of the order 1/(m + n)",
-            "order only",
-            f"{min(means):.2f} to {max(means):.2f} times 1/(m + n)",
-            "holds" if 0.5 < min(means) and max(means) < 2 else "does not hold",
-            "m and n are outputs and inputs, each times the kernel's area",
+            "BSN's variance is of the order 1/(m + n): "
+            "between 1/2 and 4 times that for every kernel",
+            "BSN corresponds to Xavier's variance (abstract); the formula is not verified",
+            _range(bidirectional, "1/(m + n), means of the kernels"),
+            spread.judged([_inside(values, BSN_LIMITS) for values in bidirectional], "undecided"),
+            "Gaussian entries; m and n are outputs and inputs, each times the kernel's area; "
+            "the limits are those of the same theory as for SN; 5 % of tolerance",
         ),
     ]
 
 
 def details(results: Results) -> str:
-    lines = ["| m × n | Var · max(m, n) | 1/(1 + √(min/max))² |", "|---|---|---|"]
-    predicted = {_title(shape): _predicted(shape) for shape in MATRICES}
+    if not results:
+        return ""
+    lines = ["| m × n | SN, Var · max(m, n) | 1/(1 + √(min/max))² |", "|---|---|---|"]
+    predicted = {titled(shape): _predicted(shape) for shape in MATRICES}
     for title, values in _collected(results, "matrices").items():
         lines.append(f"| {title} | {spread.spread(values['SN'], 3)} | {predicted[title]:.3f} |")
     lines += [
         "",
-        "| kernel | SN, · max(m, n) | BSN, · (m + n) | BSN over SN |",
+        "| kernel | SN, Var · max(m, n) | BSN, Var · (m + n) | BSN's Var over SN's |",
         "|---|---|---|---|",
     ]
     for title, values in _collected(results, "convolutions").items():
         cells = [spread.spread(values[name], 3) for name in ("SN", "BSN", "BSN over SN")]
         lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines) if results else ""
+    return "\n".join(lines)
 
 
 def draw(results: Results, path: Path) -> None:
@@ -148,7 +171,7 @@ def draw(results: Results, path: Path) -> None:
     axes.plot(ratios, 1 / (1 + np.sqrt(ratios)) ** 2, color="black", label="1/(1 + √(min/max))²")
     found = _collected(results, "matrices")
     for shape in MATRICES:
-        values = found.get(_title(shape), {}).get("SN", [])
+        values = found.get(titled(shape), {}).get("SN", [])
         axes.plot([min(shape) / max(shape)] * len(values), values, "C0.")
     axes.set_xlabel("min(m, n) / max(m, n)")
     axes.set_ylabel("variance of W/σ, times max(m, n)")

@@ -97,7 +97,10 @@ def test_a_linear_discriminator_by_hand(scale):
 def test_all_kernels_are_found(name):
     setting = Setting("smoke")
     images = gan_setup.images_of(setting)
-    model = gan_setup.built(setting, images, name, (1e-3, 2e-3), 0).discriminator
+    options = next(
+        run.options for run in gradients.runs(setting) if run.options["normalization"] == name
+    )
+    model = gan_setup.built(images, options).discriminator
     assert Slopes(model).layers == (*(f"conv{number}" for number in range(1, 8)), "head")
 
 
@@ -140,6 +143,20 @@ def test_verdicts_in_both_directions():
     assert _verdicts(_results((0.01, 1, None), (1, 1, 0.02)))[0] == "holds"
     other = _results((0.2, 1, 5), (1, 1, 20), (1, 1, 40), (0.5, 0.1))
     assert _verdicts(other) == 5 * ["does not hold"]
+    # Means at the limits, with a spread around them.
+    near = _results((0.1, 1, 10), (1, 1, 0.1), (1, 1, 1), (0.5, 0.5))
+    for seed, factor in enumerate((0.5, 1, 2)):
+        for name, times in (("none", (0, 2)), ("strict SN", (2,))):
+            near[f"{name}-{seed}"] = _run(
+                name,
+                seed,
+                tuple(
+                    value * factor if time in times else value
+                    for time, value in enumerate((0.1, 1, 10 if name == "none" else 0.1))
+                ),
+                (0.5, 0.5),
+            )
+    assert _verdicts(near)[:3] == 3 * ["undecided"]
     # One seed decides nothing.
     one = _results((0.01, 1, 50), (1, 1, 0.02), seeds=1)
     assert _verdicts(one) == 5 * ["not measured yet"]
@@ -154,8 +171,25 @@ def test_ratios_are_taken_seed_by_seed():
     assert gradient_curves.factor([1.0, 1.0]) == "10 ×/÷ 1 (2 seeds)"
 
 
+def test_diverged_trainings_are_counted():
+    """One of SN's from the start: its growth would be 1."""
+    results = _results((0.01, 1, 50), (1, 1, 0.02))
+    assert gradient_curves.diverged(results, "SN") == 0
+    results["SN-1"] = _run("SN", 1, (1, None, None), (0.5, 0.5))
+    assert gradient_curves.diverged(results, "SN") == 1
+    assert _verdicts(results)[2:] == ["undecided", "does not hold", "does not hold"]
+    rows = gradients.findings(results)
+    assert all("SN: 1 of 3 diverged" in rows[place].ours for place in (0, 2, 3, 4))
+
+
+def test_paper_column():
+    assert gradients.findings({})[1].paper == "no statement"
+
+
 def test_some_runs_or_none(tmp_path):
-    assert _verdicts({}) == 5 * ["not measured yet"]
+    assert {(row.verdict, row.ours) for row in gradients.findings({})} == {
+        ("not measured yet", "–")
+    }
     assert gradients.details({}) == ""
     results = _results((0, 1, None), (1, 1, 1))
     for name in ("none-0", "SN-1"):
@@ -172,5 +206,7 @@ def test_runs_of_all_scales():
     for scale in ("small", "paper", "smoke"):
         steps, every = gradients.STEPS[scale]
         assert steps % every == 0
+        options = gradients.runs(Setting(scale))[0].options
+        assert (options["steps"], options["every"]) == (steps, every)
     strict = gan_setup.NORMALIZATIONS["strict SN"]
     assert isinstance(strict, functools.partial) and strict.keywords == {"norm": "operator"}
