@@ -26,7 +26,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from compare_keras import versions
 from threadpoolctl import threadpool_limits
 
 from tfspecnorm import initializers, schedules
@@ -299,6 +298,9 @@ def print_digits(settings: Digits, rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
+    # The scripts of this folder import each other by their bare names.
+    from compare_keras import versions
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--experiment", choices=("all", "signals", "digits"), default="all")
     parser.add_argument("--seeds", type=int, help="seeds from 0 on: default 20, and 2 for digits")

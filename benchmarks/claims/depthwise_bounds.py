@@ -18,9 +18,10 @@ SIZES = (7, 14, 28, 56, 112)
 PAPER, SMALLER = "FFT at N + 2p", "FFT at N + p"
 PROJECT = "this project's"
 EXACT, ESTIMATE = "norm", "30 power iterations"
+RESIDUAL = "largest relative residual"
 PAPER_ITERATIONS = 30
 TRAINED = {"trained, BN": "batch", "trained": "none"}
-_KERNELS = ("Glorot", *TRAINED)
+KERNELS = ("Glorot", *TRAINED)
 ROOT = Path(__file__).resolve().parents[2]
 _IMAGE = 224
 # Those of examples/mobilenet_v2.py, which trained the saved networks.
@@ -30,55 +31,57 @@ _TRAINED_STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 2, 2), (6, 64, 2, 2))
 def runs(setting: Setting) -> list[Run]:
     sizes = setting.pick(small=SIZES, paper=SIZES, smoke=SIZES[:2])
     filters = setting.pick(small=1000, paper=1000, smoke=8)
-    tightness = [
-        Run(f"bound-{size}", {"part": "bound", "size": size, "filters": filters, "seed": 0})
-        for size in sizes
-    ]
+    drawn = {"filters": filters, "taps": 3, "iterations": PAPER_ITERATIONS, "seed": 0}
+    tightness = [Run(f"bound-{size}", {"part": "bound", "size": size, **drawn}) for size in sizes]
     blocks = setting.pick(small=None, paper=None, smoke=1)
-    kernels = setting.pick(small=_KERNELS, paper=_KERNELS, smoke=_KERNELS[1:2])
+    kernels = setting.pick(small=KERNELS, paper=KERNELS, smoke=KERNELS[1:2])
     return tightness + [
         Run(
             f"layers-{name.lower().replace(', ', '-')}",
-            {"part": "layers", "kernels": name, "blocks": blocks, "seed": 0},
+            {"part": "layers", "kernels": name, "blocks": blocks, "pixels": _IMAGE, "seed": 0},
         )
         for name in kernels
     ]
 
 
 def measure(setting: Setting, run: Run) -> dict[str, Any]:
-    if run.options["part"] == "layers":
-        return {"layers": of_layers(run.options["kernels"], run.options["blocks"])}
-    size, count = run.options["size"], run.options["filters"]
-    random = np.random.default_rng(run.options["seed"])
-    kernels = random.standard_normal((3, 3, count))
+    options = run.options
+    if options["part"] == "layers":
+        return {"layers": of_layers(options["kernels"], options["blocks"], options["pixels"])}
+    size, taps = options["size"], options["taps"]
+    random = np.random.default_rng(options["seed"])
+    kernels = random.standard_normal((taps, taps, options["filters"]))
     given = Convolution(kernels, size)
     exact, residual = given.norm(random)
     return {
         EXACT: exact.tolist(),
-        "largest relative residual": float(residual.max()),
-        ESTIMATE: given.power_iteration(random, PAPER_ITERATIONS).tolist(),
-        PAPER: fourier(kernels, size + 2).tolist(),
-        SMALLER: fourier(kernels, size + 1).tolist(),
+        RESIDUAL: float(residual.max()),
+        ESTIMATE: given.power_iteration(random, options["iterations"]).tolist(),
+        PAPER: fourier(kernels, size + taps - 1).tolist(),
+        SMALLER: fourier(kernels, size + taps // 2).tolist(),
         PROJECT: project(kernels, size).tolist(),
     }
 
 
-def of_layers(kernels: str, blocks: int | None = None) -> list[dict[str, Any]]:
-    """Norm and bounds of MobileNetV2's depthwise layers at the resolutions of 224 pixels.
+def of_layers(
+    kernels: str, blocks: int | None = None, pixels: int = _IMAGE
+) -> list[dict[str, Any]]:
+    """Norm and bounds of MobileNetV2's depthwise layers at the resolutions of large images.
 
     Args:
         kernels: Where the kernels are from, `"Glorot"` or a key of `TRAINED`.
         blocks: How many layers, from the first one. Defaults to all.
+        pixels: Height and width of the images.
     """
     keras.utils.set_random_seed(0)
     if kernels in TRAINED:
         path = ROOT / "savedmodels" / f"mobilenet_v2-{TRAINED[kernels]}.keras"
         model = keras.saving.load_model(path, compile=False)
-        # The layout that was trained, for images of 224 pixels instead of its own 16.
+        # The layout that was trained, for large images instead of its own 16.
         layout = {"width": 0.35, "stages": _TRAINED_STAGES}
-        places = models.mobilenet_v2((_IMAGE, _IMAGE, 3), normalization="none", **layout)
+        places = models.mobilenet_v2((pixels, pixels, 3), normalization="none", **layout)
     else:
-        model = places = models.mobilenet_v2((_IMAGE, _IMAGE, 3), normalization="none")
+        model = places = models.mobilenet_v2((pixels, pixels, 3), normalization="none")
     random = np.random.default_rng(0)
     depthwise = [own for own in places.layers if isinstance(own, keras.layers.DepthwiseConv2D)]
     found = []
@@ -93,7 +96,7 @@ def of_layers(kernels: str, blocks: int | None = None) -> list[dict[str, Any]]:
                 "size": size,
                 "strides": strides,
                 "channels": kernel.shape[-1],
-                "largest relative residual": float(residual.max()),
+                RESIDUAL: float(residual.max()),
                 EXACT: float(exact.max()),
                 PAPER: float(fourier(kernel, size + 2).max()),
                 SMALLER: float(fourier(kernel, size + 1).max()),

@@ -9,19 +9,20 @@ import keras
 import numpy as np
 
 from benchmarks.claims import data
+from benchmarks.claims.augmentation import shifted
 from benchmarks.claims.claim import Run, Setting
 from benchmarks.claims.classifiers import Start
 from tfspecnorm import layers, models, scales
 from tfspecnorm.models.normalizations import Normalization
 
 HARD, SOFT, PLAIN = "hard", "soft", "none"
-# Pixels by which an image is moved at most, where the training data is augmented.
-_SHIFT = 4
+# Limits K by scale.
+LIMITS = {"small": (1, 2, 3, 5, 8), "paper": tuple(range(1, 11)), "smoke": (5,)}
 
 
 def runs(setting: Setting) -> list[Run]:
     """One run for each form, limit and seed, with all learning rates, and those without norms."""
-    limits = setting.pick(small=(1, 2, 3, 5, 8), paper=range(1, 11), smoke=(5,))
+    limits = LIMITS[setting.scale]
     limited = setting.pick(small=(HARD, SOFT), paper=(HARD, SOFT), smoke=(SOFT,))
     forms = [(form, limit) for form in limited for limit in limits] + [(PLAIN, None)]
     return [
@@ -35,7 +36,7 @@ def runs(setting: Setting) -> list[Run]:
 
 
 def _sizes(setting: Setting) -> dict[str, Any]:
-    return setting.pick(
+    sizes = setting.pick(
         small={
             "rates": [1e-4, 1e-3, 1e-2, 1e-1],
             "epochs": 16,
@@ -64,6 +65,9 @@ def _sizes(setting: Setting) -> dict[str, Any]:
             "training": 32,
         },
     )
+    # Pixels by which a training image is moved at most.
+    moved = setting.scale == "paper" and setting.dataset != "digits"
+    return {**sizes, "momentum": 0.9, "shift": 4 if moved else 0}
 
 
 def measure(setting: Setting, run: Run) -> dict[str, Any]:
@@ -73,16 +77,15 @@ def measure(setting: Setting, run: Run) -> dict[str, Any]:
     smoke = setting.scale == "smoke"
     split = data.split(setting.dataset, options["image"], options["training"], smoke=smoke)
     model = built(options, split.shape, split.classes)
-    optimizer = keras.optimizers.SGD(momentum=0.9)
+    optimizer = keras.optimizers.SGD(momentum=options["momentum"])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
     optimizer.build(model.trainable_variables)
     start = Start(model)
-    augmented = setting.scale == "paper" and setting.dataset != "digits"
     found = []
     for rate in options["rates"]:
         start.restore(rate)
-        found.append({"rate": rate, **_trained(model, split, options, rate, augmented)})
+        found.append({"rate": rate, **_trained(model, split, options, rate)})
     return {"rates": found, "classes": split.classes, "parameters": model.count_params()}
 
 
@@ -108,7 +111,7 @@ def built(options: dict[str, Any], shape: tuple[int, ...], classes: int) -> kera
 
 
 def _trained(
-    model: keras.Model, split: data.Split, options: dict[str, Any], rate: float, augmented: bool
+    model: keras.Model, split: data.Split, options: dict[str, Any], rate: float
 ) -> dict[str, Any]:
     """A training whose rate falls to a tenth at a half and at five sixths of the epochs."""
     epochs, batch = options["epochs"], options["batch"]
@@ -116,7 +119,7 @@ def _trained(
     def rate_of(epoch: int) -> float:
         return rate * 0.1 ** ((2 * epoch >= epochs) + (6 * epoch >= 5 * epochs))
 
-    batches = Batches(*split.training, batch, options["seed"], augmented)
+    batches = Batches(*split.training, batch, options["seed"], options["shift"], split.mirrored)
     history = model.fit(
         batches,
         epochs=epochs,
@@ -144,16 +147,23 @@ class Batches(keras.utils.PyDataset):
         labels: Integers.
         batch: Number of images in a batch.
         seed: Seed of order, shifts and mirroring.
-        augmented: Whether images are moved by up to four pixels and every second one mirrored.
+        shift: Pixels by which an image is moved at most, or 0 to leave the images as they are.
+        mirrored: Whether images that are moved are mirrored too, every second one.
     """
 
     def __init__(
-        self, images: np.ndarray, labels: np.ndarray, batch: int, seed: int, augmented: bool
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch: int,
+        seed: int,
+        shift: int = 0,
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
         self._images, self._labels, self._batch = images, labels, batch
         self._random = np.random.default_rng(seed)
-        self._augmented = augmented
+        self._shift, self._mirrored = shift, mirrored
         self.on_epoch_end()
 
     def __len__(self) -> int:
@@ -162,22 +172,10 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         chosen = self._order[index * self._batch : (index + 1) * self._batch]
         images = self._images[chosen]
-        return self._moved(images) if self._augmented else images, self._labels[chosen]
+        if self._shift:
+            images = shifted(images, self._random, self._shift, self._mirrored)
+        return images, self._labels[chosen]
 
     def on_epoch_end(self) -> None:
         """Draws a new order."""
         self._order = self._random.permutation(len(self._images))
-
-    def _moved(self, images: np.ndarray) -> np.ndarray:
-        height, width = images.shape[1:3]
-        border = (_SHIFT, _SHIFT)
-        padded = np.pad(images, ((0, 0), border, border, (0, 0)))
-        corners = self._random.integers(0, 2 * _SHIFT + 1, (len(images), 2))
-        moved = [
-            image[row : row + height, column : column + width]
-            for image, (row, column) in zip(padded, corners, strict=True)
-        ]
-        mirrored = self._random.random(len(images)) < 0.5
-        return np.stack(
-            [image[:, ::-1] if flip else image for image, flip in zip(moved, mirrored, strict=True)]
-        )

@@ -14,7 +14,7 @@ from benchmarks.claims import (
     starts_signals,
     starts_warm_up,
 )
-from benchmarks.claims.claim import Claim, Finding, Results, Run, Setting
+from benchmarks.claims.claim import LABELLED, Claim, Finding, Results, Run, Setting
 
 PARTS = {
     module.PART: module
@@ -64,11 +64,12 @@ CLAIM = Claim(
     source="Arpit, Campos, Bengio, arXiv:1906.02341.",
     setup=(
         "Starts of the same networks: robust (orthogonal v, g = √(γ · fan_in / fan_out)), "
-        "data-dependent (the same v, and g and bias from one batch), default (Keras's Glorot "
-        "kernels, g = ‖v‖; the paper's default is PyTorch's). Stochastic gradient descent with "
-        "momentum 0.9 unless said otherwise, constant rate, no clipping of gradients. A training "
-        "ends early when its loss is no number, is above 100 times that of guessing after three "
-        "epochs, or has not fallen for twenty and is that of guessing or more."
+        "data-dependent (the robust start's v, and g and bias from 128 images), default (Keras's "
+        "Glorot kernels, g = ‖v‖; the paper's default is PyTorch's). Stochastic gradient "
+        "descent with momentum 0.9 unless said otherwise, constant rate, no clipping of gradients. "
+        "A training ends early when its loss is no number or, after three epochs, above 100 times "
+        "that of guessing, and then has diverged; or when it has not fallen for twenty epochs and "
+        "is that of guessing or more."
     ),
     minutes=70,
     runs=runs,
@@ -76,6 +77,7 @@ CLAIM = Claim(
     findings=findings,
     details=details,
     draw=draw,
+    datasets=LABELLED,
 )
 
 if __name__ == "__main__":

@@ -1,24 +1,15 @@
 """Sizes of activations and of gradients in untrained networks, by the gains they start with."""
 
+import dataclasses
 import math
 import statistics
-import sys
-from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-# The scripts of the folder import each other by their bare names.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import weight_norm_start as script
-
+from benchmarks import weight_norm_start as script
 from benchmarks.claims import spread, starts_training
 from benchmarks.claims.claim import Finding, Results, Run, Setting
-from tfspecnorm import initializers
-from tfspecnorm.layers import WeightNorm
 
 PART = "signals"
 PANELS = 2
@@ -26,54 +17,49 @@ WIDTHS = (200, 1000)
 _FORWARD, _BACKWARD, _ONE = "robust", "√2", "1"
 _GAINS = {"feed-forward": (_FORWARD, _BACKWARD, _ONE), "residual": (_FORWARD, _ONE)}
 _WAYS = ("forward", "backward")
-# "About 1" and "vanishes" or "explodes".
-_NEAR, _FAR = 1.5, 100
+# "About 1", "vanishes" or "explodes", and what may be missing to the bounds of a stage.
+_NEAR, _FAR, _MARGIN = 1.5, 100, 0.05
 
 
 def runs(setting: Setting) -> list[Run]:
-    return [
-        Run(f"signals-seed-{seed}", {"part": PART, "seed": seed}) for seed in setting.seeds_or(5)
-    ]
+    smoke = setting.scale == "smoke"
+    sizes = dataclasses.asdict(script.SMOKE_SIGNALS if smoke else script.Signals())
+    width = sizes.pop("width")
+    options = {"part": PART, "widths": [width] if smoke else list(WIDTHS)} | sizes
+    return [Run(f"signals-seed-{seed}", options | {"seed": seed}) for seed in setting.seeds_or(5)]
 
 
 def measure(setting: Setting, options: dict[str, Any]) -> dict[str, Any]:
     """Ratios ‖hˡ‖/‖x‖ and ‖∂hˡ‖/‖∂hᴸ‖ of each network, width and gain."""
-    sizes = {str(width): script.Signals(width=width) for width in WIDTHS}
-    if setting.scale == "smoke":
-        sizes = {"60": script.SMOKE_SIGNALS}
+    names = {field.name for field in dataclasses.fields(script.Signals)}
+    sizes = {name: value for name, value in options.items() if name in names}
     return {
         network: {
-            width: signals(network, own, options["seed"] + 1000 * place)
-            for place, (width, own) in enumerate(sizes.items())
+            str(width): signals(
+                network, script.Signals(width=width, **sizes), options["seed"] + 1000 * place
+            )
+            for place, width in enumerate(options["widths"])
         }
         for network in script.NETWORKS
     }
 
 
-def signals(network: str, sizes: Any, seed: int) -> dict[str, dict[str, list[float]]]:
+def signals(network: str, sizes: script.Signals, seed: int) -> dict[str, Any]:
     """The ratios of one network with the same orthogonal directions for all gains."""
-    keras.utils.clear_session()
-    random = np.random.default_rng(seed)
-    if network == "residual":
-        model, stages = script.residual(sizes, random)
-    else:
-        model, stages = script.feed_forward(sizes, random), []
-    inputs = random.standard_normal((sizes.samples, sizes.inputs)).astype("float32")
-    with threadpool_limits(1, user_api="blas"):
-        initializers.robust(model, stages=stages, seed=seed)
-    found = {}
-    for gain in _GAINS[network]:
-        if gain != _FORWARD:
-            _set_gains(model, math.sqrt(2) if gain == _BACKWARD else 1.0)
-        found[gain] = script.signal_ratios(model, inputs, random)
+    measured = script.signals(network, sizes, seed)
+    found = {_FORWARD: measured["robust"], _ONE: measured["gain 1"]}
+    if _BACKWARD in _GAINS[network]:
+        found[_BACKWARD] = _scaled(found[_ONE], math.sqrt(2))
     return found
 
 
-def _set_gains(model: keras.Model, value: float) -> None:
-    for layer in model.layers:
-        if isinstance(layer, WeightNorm):
-            gain = layer.gains()["kernel"]
-            gain.assign(np.full(gain.shape, value))
+def _scaled(ratios: dict[str, list[float]], gain: float) -> dict[str, list[float]]:
+    """The ratios with another gain than 1: layers with ReLU and without bias are homogeneous."""
+    layers = np.arange(1, len(ratios["forward"]) + 1)
+    return {
+        "forward": (ratios["forward"] * gain**layers).tolist(),
+        "backward": (ratios["backward"] * gain ** (len(layers) - layers)).tolist(),
+    }
 
 
 def _ratios(results: Results, network: str, gain: str) -> dict[str, dict[str, list[list[float]]]]:
@@ -92,75 +78,98 @@ def _means(results: Results, network: str, gain: str, way: str) -> list[list[flo
     return [np.mean(ways[way], axis=0).tolist() for ways in found]
 
 
-def _ends(results: Results, network: str, gain: str) -> dict[str, list[list[float]]]:
-    """By way, for each width the ratios of the seeds where the signal has passed all layers."""
+def _ends(results: Results, network: str, gain: str) -> dict[tuple[str, str], list[float]]:
+    """By width and way the ratios of the seeds where the signal has passed all layers."""
     place = {"forward": -1, "backward": 0}
     return {
-        way: [
-            [seed[place[way]] for seed in ways[way]]
-            for ways in _ratios(results, network, gain).values()
-        ]
-        for way in _WAYS
+        (width, way): [seed[place[way]] for seed in seeds]
+        for width, ways in _ratios(results, network, gain).items()
+        for way, seeds in ways.items()
     }
 
 
 def findings(results: Results) -> list[Finding]:
     differs = f"as in the authors' notebook, widths about {' and '.join(map(str, WIDTHS))}"
-    figure = "qualitative (figure of the synthetic experiment)"
+    root = "; figures of gain √2 follow from those of gain 1, layer by layer a factor of √2"
     rows = [
         (
             f"20 layers, robust gains: activations and gradients keep their size (within {_NEAR})",
+            "about 1 in all layers (notebook)",
             *_kept(results, _FORWARD, _WAYS),
+            differs,
         ),
-        ("20 layers, gains of 1: both vanish exponentially", *_lost(results, "feed-forward", -1)),
+        (
+            f"20 layers, gains of 1: both vanish exponentially (below 1/{_FAR} at the end)",
+            "vanish exponentially (notebook)",
+            *_lost(results, "feed-forward", -1),
+            differs,
+        ),
         (
             f"20 layers, gains of √2: gradients keep their size (within {_NEAR})",
+            "√2 preserves the size of gradients (poster)",
             *_kept(results, _BACKWARD, ("backward",)),
+            differs + root,
         ),
         (
-            "Stage of 40 residual blocks, robust gains: grows by a factor in [√2, √e], both ways",
+            "Stage of 40 residual blocks, robust gains: grows by a factor in [√2, √e], both ways "
+            f"(give or take {_MARGIN})",
+            "factor in [√2, √e], for gradients too (poster)",
             *_bounded(results),
+            differs,
         ),
-        ("40 residual blocks, gains of 1: both explode", *_lost(results, "residual", 1)),
+        (
+            f"40 residual blocks, gains of 1: both explode (above {_FAR} at the end)",
+            "explode (notebook)",
+            *_lost(results, "residual", 1),
+            differs,
+        ),
     ]
-    return [Finding(claim, figure, ours, verdict, differs) for claim, ours, verdict in rows]
+    return [Finding(*row) for row in rows]
+
+
+def _within(values: list[float], least: float, largest: float) -> int | None:
+    """1 if the mean lies between both, -1 if outside, 0 if a limit is inside the spread."""
+    signs = spread.against(values, least), spread.against(values, largest)
+    if None in signs:
+        return None
+    return min(signs[0], -signs[1])
 
 
 def _kept(results: Results, gain: str, ways: tuple[str, ...]) -> tuple[str, str]:
-    found = [
-        ratio
-        for way in ways
-        for ratios in _means(results, "feed-forward", gain, way)
-        for ratio in ratios
-    ]
-    if not found:
-        return "none", "not measured yet"
-    kept = [1 if 1 / _NEAR <= ratio <= _NEAR else -1 for ratio in found]
-    return f"ratios of all layers {min(found):.2f} to {max(found):.2f}", spread.judged(kept)
+    """Whether all layers of a width and way keep the size of their signals."""
+    found = _ratios(results, "feed-forward", gain)
+    signs: list[int | None] = []
+    means: list[float] = []
+    for width in map(str, WIDTHS):
+        for way in ways:
+            layers = list(zip(*found.get(width, {}).get(way, []), strict=True))
+            own = [_within(layer, 1 / _NEAR, _NEAR) for layer in layers]
+            signs.append(None if not own or None in own else min(own))
+            means += [statistics.fmean(layer) for layer in layers]
+    text = f"ratios of all layers {min(means):.2f} to {max(means):.2f}" if means else "–"
+    return text, spread.judged(signs, even="undecided")
 
 
 def _lost(results: Results, network: str, sign: int) -> tuple[str, str]:
     """Whether the signal is far from its first size, above or below as the sign says."""
     ends = _ends(results, network, _ONE)
-    found = [statistics.fmean(values) for way in _WAYS for values in ends[way]]
-    if not found:
-        return "none", "not measured yet"
-    far = [1 if ratio**sign > _FAR else -1 for ratio in found]
-    text = f"{script.number(min(found))} to {script.number(max(found))} at the end"
-    return text, spread.judged(far)
+    signs = []
+    for width in map(str, WIDTHS):
+        for way in _WAYS:
+            side = spread.against(ends.get((width, way), []), float(_FAR) ** sign)
+            signs.append(None if side is None else sign * side)
+    means = [statistics.fmean(values) for values in ends.values()]
+    text = f"{_number(min(means))} to {_number(max(means))} at the end" if means else "–"
+    return text, spread.judged(signs, even="undecided")
 
 
 def _bounded(results: Results) -> tuple[str, str]:
     ends = _ends(results, "residual", _FORWARD)
-    signs, texts = [], []
-    for way in _WAYS:
-        for values in ends[way]:
-            mean = statistics.fmean(values)
-            room = statistics.stdev(values) if len(values) > 1 else 0.0
-            inside = math.sqrt(2) - room <= mean <= math.sqrt(math.e) + room
-            signs.append(1 if inside else -1)
-            texts.append(f"{way} {spread.spread(values)}")
-    return "; ".join(texts) or "none", spread.judged(signs)
+    limits = math.sqrt(2) - _MARGIN, math.sqrt(math.e) + _MARGIN
+    wanted = [(str(width), way) for width in WIDTHS for way in _WAYS]
+    signs = [_within(ends.get(key, []), *limits) for key in wanted]
+    texts = [f"{way}, width {width}: {spread.spread(own)}" for (width, way), own in ends.items()]
+    return "; ".join(texts) or "–", spread.judged(signs, even="undecided")
 
 
 def details(results: Results) -> str:
@@ -174,19 +183,25 @@ def details(results: Results) -> str:
             for width, ways in _ratios(results, network, gain).items():
                 means = np.mean(ways["forward"], axis=0)
                 cells = [
-                    _number_with_spread([seed[-1] for seed in ways["forward"]]),
-                    f"{script.number(means.min())}, {script.number(means.max())}",
-                    _number_with_spread([seed[0] for seed in ways["backward"]]),
+                    _spread([seed[-1] for seed in ways["forward"]]),
+                    f"{_number(means.min())}, {_number(means.max())}",
+                    _spread([seed[0] for seed in ways["backward"]]),
                 ]
                 lines.append(f"| {network} | {width} | {gain} | {' | '.join(cells)} |")
     return "\n".join(lines) if len(lines) > head else ""
 
 
-def _number_with_spread(values: list[float]) -> str:
-    mean = script.number(statistics.fmean(values))
-    if len(values) == 1:
-        return f"{mean} (1 seed)"
-    return f"{mean} ± {statistics.stdev(values):.2g} ({len(values)} seeds)"
+def _number(value: float) -> str:
+    return script.number(value).replace("-", "−")
+
+
+def _spread(values: list[float]) -> str:
+    """Small and large ones in units of a power of ten."""
+    exponent = math.floor(math.log10(statistics.fmean(values)))
+    if -2 < exponent < 4:
+        return spread.spread(values)
+    unit = f" · 10^{exponent}".replace("-", "−")
+    return spread.spread([value / 10.0**exponent for value in values], unit=unit)
 
 
 def draw(axes: list[Any], results: Results) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from benchmarks.claims.augmentation import shifted
 from benchmarks.claims.claim import Results
 from benchmarks.claims.data import Split
 from tfspecnorm import initializers, models, schedules
@@ -21,6 +22,8 @@ _STUCK = 0.99
 # Share of the loss of guessing below which a network has learned something.
 _LEARNED = 0.9
 _EVALUATED_AT_ONCE = 500
+# Momentum of the optimizer, where it is not varied.
+MOMENTUM = 0.9
 
 
 class Trainer:
@@ -43,7 +46,7 @@ class Trainer:
         split: Split,
         batch_size: int,
         seed: int,
-        momentum: float = 0.9,
+        momentum: float = MOMENTUM,
     ) -> None:
         self.model, self.split = model, split
         self.batch_size, self.seed = batch_size, seed
@@ -85,13 +88,15 @@ class Trainer:
     ) -> dict[str, Any]:
         """Losses of the epochs, until the network is lost or stuck, and the test accuracy.
 
+        A network that diverged is not tested, also where an earlier epoch was better.
+
         Args:
             start: One of `STARTS`.
             rate: Learning rate.
             epochs: Number of epochs.
             warm_up: Steps in which the rate grows quadratically.
             select: Whether to test with the weights of the epoch that is best in validation.
-            shift: Images are moved by up to so many pixels and mirrored, if any.
+            shift: Images are moved by up to so many pixels, and mirrored if the data allow.
         """
         self.start(start)
         schedule = schedules.QuadraticWarmUp(rate, warm_up) if warm_up else _constant(rate)
@@ -101,7 +106,7 @@ class Trainer:
         images, labels = self.split.training
         fitted: Any = {"x": images, "y": labels, "batch_size": self.batch_size}
         if shift:
-            fitted = {"x": _Moved(images, labels, self.batch_size, shift)}
+            fitted = {"x": _Moved(self.split, self.batch_size, shift, self.seed)}
         self.model.fit(
             **fitted,
             epochs=epochs,
@@ -112,8 +117,7 @@ class Trainer:
         if select:
             found["validation"] = best.accuracies
             best.restore()
-        lost = watch.lost and not (select and any(best.accuracies))
-        return found | {"accuracy": None if lost else self.accuracy(*self.split.test)}
+        return found | {"accuracy": None if watch.lost else self.accuracy(*self.split.test)}
 
     def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Share of right answers; without a graph, which would take longer to trace."""
@@ -196,29 +200,25 @@ class _BestEpoch(keras.callbacks.Callback):
 
 
 class _Moved(keras.utils.PyDataset):
-    """Shuffled batches of images, moved by some pixels and every second one mirrored."""
+    """Shuffled batches of images that are moved anew in each epoch."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, batch_size: int, shift: int) -> None:
+    def __init__(self, split: Split, batch_size: int, shift: int, seed: int) -> None:
         super().__init__()
-        border = (shift, shift)
-        self._images = np.pad(images, ((0, 0), border, border, (0, 0)))
-        self._labels, self._size, self._shift = labels, batch_size, shift
-        self._height, self._width = images.shape[1:3]
-        self._order = np.random.permutation(len(labels))
+        self._images, self._labels = split.training
+        self._mirrored, self._size, self._shift = split.mirrored, batch_size, shift
+        self._random = np.random.default_rng(seed)
+        self._order = self._random.permutation(len(self._labels))
 
     def __len__(self) -> int:
         return math.ceil(len(self._labels) / self._size)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         chosen = self._order[index * self._size : (index + 1) * self._size]
-        starts = np.random.randint(0, 2 * self._shift + 1, (2, len(chosen), 1))
-        rows, columns = starts[0] + np.arange(self._height), starts[1] + np.arange(self._width)
-        images = self._images[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
-        images[::2] = images[::2, :, ::-1]
+        images = shifted(self._images[chosen], self._random, self._shift, self._mirrored)
         return images, self._labels[chosen]
 
     def on_epoch_end(self) -> None:
-        np.random.shuffle(self._order)
+        self._random.shuffle(self._order)
 
 
 def learned(row: dict[str, Any], classes: int) -> bool:
@@ -232,6 +232,12 @@ def final_loss(row: dict[str, Any]) -> float | None:
     losses = row["losses"]
     last = losses[-1] if losses else None
     return last if last is not None and math.isfinite(last) else None
+
+
+def diverged(rows: list[dict[str, Any]]) -> str:
+    """How many of the trainings diverged, `""` if none."""
+    count = sum(row["accuracy"] is None for row in rows)
+    return f"{count} of {len(rows)} diverged" if count else ""
 
 
 def of_part(results: Results, part: str) -> list[dict[str, Any]]:

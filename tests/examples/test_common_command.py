@@ -57,7 +57,10 @@ def interrupted(monkeypatch, capfd):
             common.run_script(main)
         return caught.value.args[0], capfd.readouterr().err
 
-    return interrupted
+    # Tests that run in the background ignore interrupts from the start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield interrupted
+    signal.signal(signal.SIGINT, before)
 
 
 HOW_TO_GO_ON = (
