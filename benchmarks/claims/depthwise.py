@@ -61,10 +61,11 @@ CLAIM = Claim(
     source="Runkel, Etmann, Möller, Schönlieb, arXiv:2102.06496.",
     setup=(
         "Norms of random 3×3 depthwise filters and of the depthwise layers of MobileNetV2 in "
-        "double precision, against the bounds by FFT; the cost of normalizing MobileNetV2 of width "
-        "0.5 and 1.0, from this project's benchmark of speed; a separable ResNet without batch normalization, whose "
-        "layers are at most K-Lipschitz by a fixed factor (hard) or by K·tanh(s) (soft), and the "
-        "same one without norms, trained by SGD with momentum at several learning rates."
+        "double precision, against the bounds by FFT; the cost of normalizing MobileNetV2 of "
+        "width 0.5 and 1.0, from this project's benchmark of speed; a separable ResNet without "
+        "batch normalization, whose layers are at most K-Lipschitz by a fixed factor (hard) or by "
+        "K·tanh(s) (soft), and the same one without norms, trained by SGD with momentum at "
+        "several learning rates."
     ),
     minutes=60,
     runs=runs,

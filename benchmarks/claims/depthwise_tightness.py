@@ -47,7 +47,7 @@ def _excess(figures: dict[str, np.ndarray], bound: str, truth: str = EXACT) -> n
 
 def _percent(quartiles: np.ndarray) -> str:
     lower, median, upper = quartiles
-    return f"{median:.1f} % ({lower:.1f} to {upper:.1f})"
+    return f"{median:.1f} % ({lower:.1f} to {upper:.1f})".replace("-", "−")
 
 
 def layers_of(results: Results) -> dict[str, dict[int, dict[str, list[float]]]]:
@@ -84,7 +84,7 @@ def _valid(found: Figures) -> Finding:
         "The FFT at N + 2p bounds the norm of a zero-padded convolution from above",
         "Theorem 2",
         f"{below} of {count} kernels below their norm by more than the residual, {within} within "
-        f"the residual, which is {residual:.1e} at most"
+        f"the residual, which is {100 * residual:.2g} % at most"
         if found
         else "–",
         verdict or "not measured yet",
@@ -166,7 +166,7 @@ def _strided(layers: dict[str, dict[int, dict[str, list[float]]]]) -> Finding:
         one, two = (strides.get(number, {}).get(PAPER, []) for number in (1, 2))
         signs.append(spread.difference(two, one))
         if strides:
-            values = [_over_layers(values) for values in (one, two)]
+            values = [f"{_over_layers(own)} over {len(own)}" for own in (one, two)]
             cells.append(f"{kernels}: {values[0]} and {values[1]}")
     return Finding(
         "In MobileNetV2 the bound is tight for stride 1 and looser for stride 2",
@@ -183,7 +183,7 @@ def _over_layers(values: list[float]) -> str:
     if not values:
         return "–"
     deviation = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.1f}{deviation} % over {len(values)}"
+    return f"{np.mean(values):.1f}{deviation} %".replace("-", "−")
 
 
 def details(results: Results) -> str:

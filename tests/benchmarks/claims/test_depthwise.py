@@ -77,31 +77,62 @@ def test_measured_bounds_lie_above_the_norm():
         assert np.all(np.array(figures[bound]) >= np.array(figures["norm"]) * (1 - 1e-12))
 
 
-def bound(size, paper, smaller=1.0, norm=1.0):
-    """Results of one size whose filters have these bounds, give or take a thousandth."""
-    stretch = np.array([0.999, 1.0, 1.001])
-    values = {
-        depthwise_bounds.EXACT: norm,
-        depthwise_bounds.ESTIMATE: norm,
-        depthwise_bounds.PAPER: paper,
-        depthwise_bounds.SMALLER: smaller,
-        depthwise_bounds.PROJECT: smaller,
-    }
-    # The truth does not vary: ratios keep the spread of the bound.
+def bound(size, paper, smaller=1.0, estimate=1.0, residual=1e-6):
+    """Results of one size whose filters have norm 1 and these bounds, give or take a thousandth."""
+    names = (depthwise_bounds.SMALLER, depthwise_bounds.PROJECT)
     figures = {
-        name: (value * (stretch if name == depthwise_bounds.PAPER else np.ones(3))).tolist()
-        for name, value in values.items()
+        depthwise_bounds.EXACT: [1.0] * 3,
+        depthwise_bounds.RESIDUAL: residual,
+        depthwise_bounds.ESTIMATE: [estimate] * 3,
+        depthwise_bounds.PAPER: [paper * stretch for stretch in (0.999, 1.0, 1.001)],
+        **{name: [smaller] * 3 for name in names},
     }
     return {"options": {"part": "bound", "size": size, "filters": 3}, "figures": figures}
 
 
+def bounds(values, **keywords):
+    """The same for all sizes, with one bound of the paper for each."""
+    return {
+        f"bound-{size}": bound(size, value, **keywords)
+        for size, value in zip(depthwise_bounds.SIZES, values, strict=True)
+    }
+
+
 def test_findings_on_bounds():
-    good = {"a": bound(7, 1.17), "b": bound(14, 1.05)}
+    good = bounds([1.17, 1.08, 1.04, 1.02, 1.01])
     verdicts = [finding.verdict for finding in depthwise_tightness.findings(good)]
     assert verdicts == ["holds", "holds", "holds", "holds", "not measured yet"]
-    bad = {"a": bound(7, 0.99, 1.1), "b": bound(14, 1.05, 1.1)}
+    bad = bounds([0.97, 0.98, 0.99, 1.02, 1.05], smaller=1.1)
     verdicts = [finding.verdict for finding in depthwise_tightness.findings(bad)]
     assert verdicts[:4] == ["does not hold"] * 4
+    del good["bound-56"]
+    verdicts = [finding.verdict for finding in depthwise_tightness.findings(good)]
+    assert [verdicts[place] for place in (0, 2, 3)] == ["not measured yet"] * 3
+
+
+def test_norms_are_not_surer_than_their_residual():
+    for residual, verdict, text in (
+        (1e-2, "holds", "0 of 15 kernels below their norm by more than the residual, 15 within"),
+        (1e-4, "does not hold", "10 of 15"),
+    ):
+        found = depthwise_tightness.findings(bounds([0.9995] * 5, residual=residual))[0]
+        assert found.verdict == verdict
+        assert text in found.ours
+        assert f"which is {100 * residual:.2g} % at most" in found.ours
+
+
+@pytest.mark.parametrize(("median", "verdict"), [(1.185, "holds"), (1.14, "does not hold")])
+def test_median_at_the_smallest_size(median, verdict):
+    found = depthwise_tightness.findings({"a": bound(7, 2.0, estimate=2.0 / median)})
+    assert found[1].verdict == verdict
+
+
+def test_estimates_do_not_decide_where_bounds_fall():
+    """Power iterations that fall short more and more hide that a bound gets tighter."""
+    made = bounds([1.17, 1.08, 1.04, 1.02, 1.01])
+    for place, result in enumerate(made.values()):
+        result["figures"][depthwise_bounds.ESTIMATE] = [1 - 0.15 * place] * 3
+    assert depthwise_tightness.findings(made)[2].verdict == "holds"
 
 
 @pytest.mark.parametrize(("strided", "verdict"), [(1.8, "holds"), (0.9, "does not hold")])
@@ -112,10 +143,13 @@ def test_finding_on_layers(strided, verdict):
         for number in range(3)
     ]
     results = {
-        "a": {"options": {"part": "layers", "kernels": "Glorot"}, "figures": {"layers": rows}}
+        name: {"options": {"part": "layers", "kernels": name}, "figures": {"layers": rows}}
+        for name in depthwise_bounds.KERNELS
     }
     assert depthwise_tightness.findings(results)[-1].verdict == verdict
     assert "| Glorot | 2 | 3 |" in depthwise_tightness.details(results)
+    del results["trained"]
+    assert depthwise_tightness.findings(results)[-1].verdict == "not measured yet"
 
 
 _BOUNDS = (depthwise_bounds.PAPER, depthwise_bounds.SMALLER, depthwise_bounds.PROJECT)
@@ -147,18 +181,49 @@ def test_ratios_are_copied_with_their_origin(tmp_path):
     assert depthwise_overhead.copied(tmp_path / "absent.json") == []
 
 
-def overhead(lower, upper, channels):
-    row = {"kind": "time", "contender": "SN", "ratio": lower, "quartiles": [lower, upper]}
-    row |= {"network": "n", "batch": 1, "device": "CPU", "backend": "jax", "file": "f.json"}
-    counts = {"one input for each layer": 10, "one channel vector for each layer": channels}
-    figures = {"copied": [row], "stored numbers": {"32": counts}}
+def overhead(lower, upper, quartiles=True, files=depthwise_overhead.FILES):
+    row = {"kind": "time", "contender": "SN", "ratio": lower}
+    row |= {"network": "mobilenet_v2_full", "batch": 1, "device": "CPU", "backend": "jax"}
+    if quartiles:
+        row["quartiles"] = [lower, upper]
+    counts = {"one input for each layer": 10, "one channel vector for each layer": 5}
+    figures = {
+        "copied": [{**row, "file": f"{name}.json"} for name in files],
+        "stored numbers": {"32": counts},
+    }
     return {"overhead": {"options": {"part": "overhead"}, "figures": figures}}
 
 
-def test_findings_on_cost():
-    good, bad = overhead(1.0, 1.1, 5), overhead(1.5, 1.7, 20)
-    assert {finding.verdict for finding in depthwise_overhead.findings(good)} == {"holds"}
-    assert {finding.verdict for finding in depthwise_overhead.findings(bad)} == {"does not hold"}
+@pytest.mark.parametrize(
+    ("lower", "upper", "verdicts"),
+    [
+        (1.0, 1.01, ["holds", "holds"]),
+        # A wide spread does not make a ratio small.
+        (1.0, 1.7, ["undecided", "undecided"]),
+        (1.5, 1.6, ["does not hold", "holds"]),
+        (1.7, 1.8, ["does not hold", "does not hold"]),
+    ],
+)
+def test_findings_on_cost(lower, upper, verdicts):
+    found = depthwise_overhead.findings(overhead(lower, upper))
+    assert [finding.verdict for finding in found] == verdicts
+    assert "MobileNetV2 1.0, batch 1, CPU" in found[0].ours
+
+
+def test_cost_without_quartiles_or_with_a_network_missing():
+    for made in (
+        overhead(1.0, 1.0, quartiles=False),
+        overhead(1.0, 1.0, files=depthwise_overhead.FILES[:2]),
+    ):
+        found = depthwise_overhead.findings(made)
+        assert {finding.verdict for finding in found} == {"not measured yet"}
+        assert "×1.00" in found[0].ours
+
+
+def test_counts_are_printed_but_not_judged():
+    assert "5 at 32×32 pixels, where the inputs of all layers are 10" in depthwise_overhead.details(
+        overhead(1.0, 1.1)
+    )
 
 
 def test_stored_numbers_grow_with_the_image_only_if_inputs_are_kept():
@@ -168,9 +233,10 @@ def test_stored_numbers_grow_with_the_image_only_if_inputs_are_kept():
 
 
 def test_without_results(tmp_path):
-    assert {finding.verdict for finding in depthwise.findings({})} == {"not measured yet"}
+    found = depthwise.findings({})
+    assert {(finding.verdict, finding.ours) for finding in found} == {("not measured yet", "–")}
     assert depthwise.details({}) == ""
-    parts = [overhead(1.0, 1.1, 5), {"a": bound(7, 1.17)}]
+    parts = [overhead(1.0, 1.1), {"a": bound(7, 1.17)}]
     for number, results in enumerate(parts):
         depthwise.draw(results, tmp_path / f"{number}.png")
         assert depthwise.details(results)

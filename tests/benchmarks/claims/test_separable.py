@@ -2,52 +2,108 @@
 
 import keras
 import numpy as np
+import pytest
 
-from benchmarks.claims import depthwise, separable, separable_findings
+from benchmarks.claims import (
+    augmentation,
+    depthwise,
+    separable,
+    separable_findings,
+    separable_trainings,
+)
 from benchmarks.claims.claim import Run, Setting
 from tfspecnorm import layers, scales
 
+FAILED = {"rate": 1.0, "loss": [None], "validation": [0.1], "test": 0.1}
 
-def accuracy(form, limit, values, rate=0.01):
-    return {
-        f"{form}-{limit}-{seed}": {
-            "options": {"part": "accuracy", "form": form, "limit": limit, "seed": seed},
-            "figures": {
-                "classes": 10,
-                "rates": [
-                    {"rate": 1.0, "loss": [None], "validation": [None], "test": 0.1},
-                    {"rate": rate, "loss": [1.0], "validation": [value], "test": value},
-                ],
-            },
-        }
-        for seed, value in enumerate(values)
-    }
+
+def accuracy(form, limit, values, rate=0.01, validation=None, fails=0):
+    """Runs that diverge at one rate and do this well at the other, but for the last ones."""
+    made = {}
+    for seed, value in enumerate(values):
+        held = value if validation is None else validation
+        training = {"rate": rate, "loss": [1.0], "validation": [held], "test": value}
+        if seed >= len(values) - fails:
+            training = {**FAILED, "rate": rate}
+        options = {"part": "accuracy", "form": form, "limit": limit, "seed": seed, "epochs": 1}
+        figures = {"classes": 10, "rates": [FAILED, training]}
+        made[f"{form}-{limit}-{seed}"] = {"options": options, "figures": figures}
+    return made
+
+
+LOW, MIDDLE, HIGH = [0.30, 0.31], [0.60, 0.61], [0.90, 0.91]
+LIMITS = separable.LIMITS["small"]
+
+
+def everywhere(best, edge, plain, soft_shift=0.0, rising=False):
+    """All runs of the small scale, with learning rates that fall with the limit, or rise."""
+    made = accuracy("none", None, plain)
+    for form, shift in (("hard", 0.0), ("soft", soft_shift)):
+        for limit in LIMITS:
+            values = [value + shift for value in (best if limit == 5 else edge)]
+            made |= accuracy(form, limit, values, 10.0 ** (limit - 10 if rising else -limit))
+    return made
+
+
+def verdicts(results):
+    return [finding.verdict for finding in separable_findings.findings(results)]
 
 
 def test_findings_on_accuracy():
-    low, high = [0.30, 0.31], [0.90, 0.91]
-    good: dict = {}
-    for form, edge in (("hard", low), ("soft", low)):
-        good |= (
-            accuracy(form, 1, edge, 0.1) | accuracy(form, 5, high) | accuracy(form, 8, edge, 1e-4)
-        )
-    good |= accuracy("none", None, low)
-    verdicts = [finding.verdict for finding in separable_findings.findings(good)]
-    assert verdicts == ["holds"] * 5
-    bad: dict = {}
+    good = everywhere(HIGH, LOW, LOW)
+    good |= accuracy("hard", 2, [0.35, 0.36], 1e-2) | accuracy("soft", 3, [0.35, 0.36], 1e-3)
+    assert verdicts(good) == ["holds"] * 5
+    bad = everywhere(LOW, HIGH, [0.98, 0.99], -0.05, rising=True)
     for form, shift in (("hard", 0.0), ("soft", -0.05)):
-        edge, middle = ([value + shift for value in values] for values in (high, low))
-        bad |= accuracy(form, 1, edge, 1e-4) | accuracy(form, 5, middle)
-        bad |= accuracy(form, 8, edge, 0.1)
-    bad |= accuracy("none", None, [0.98, 0.99])
-    verdicts = [finding.verdict for finding in separable_findings.findings(bad)]
-    assert verdicts == ["does not hold"] * 5
+        for limit in (2, 3):
+            values = [value + shift for value in MIDDLE]
+            bad |= accuracy(form, limit, values, 10.0 ** (limit - 10))
+    assert verdicts(bad) == ["does not hold"] * 5
+
+
+def test_limits_are_picked_by_validation():
+    """The limit that tests best does not count if another one validates better."""
+    made = everywhere(HIGH, LOW, LOW)
+    for form in ("hard", "soft"):
+        made |= accuracy(form, 3, LOW, validation=0.99)
+    found = separable_findings.findings(made)
+    assert found[1].verdict == "no difference"
+    assert found[4].verdict == "no difference"
+    assert "at K = 3" in found[1].ours
+
+
+def test_a_limit_that_is_missing():
+    made = everywhere(HIGH, LOW, LOW)
+    for seed in (0, 1):
+        del made[f"soft-3-{seed}"]
+    assert verdicts(made) == ["not measured yet"] * 5
+
+
+def test_no_winner():
+    assert verdicts(everywhere(HIGH, LOW, LOW))[2] == "no difference"
+    assert verdicts(everywhere(HIGH, LOW, LOW, 0.05))[2] == "does not hold"
+
+
+def test_diverged_trainings_count_as_guessing():
+    made = accuracy("hard", 5, [0.9, 0.9, 0.9], fails=1)
+    group = separable_trainings.trainings_of(made)["hard", 5]
+    assert group.tests == [90.0, 90.0, 10.0]
+    assert group.diverged == 1
+    assert "1 of 3 diverged" in separable_findings.findings(made)[0].ours
+
+
+def test_limits_that_do_not_learn_have_no_rate():
+    made = everywhere(HIGH, LOW, LOW) | accuracy("hard", 1, [0.1, 0.1], 1e-9)
+    found = separable_findings.findings(made)[3]
+    assert "hard K = 1: 0 of 2 learned" in found.ours
+    assert found.verdict == "holds"
+    chance = everywhere([0.1, 0.1], [0.1, 0.1], LOW)
+    assert separable_findings.findings(chance)[3].verdict == "undecided"
 
 
 def test_one_seed_decides_nothing():
-    results = accuracy("hard", 1, [0.2]) | accuracy("hard", 5, [0.9]) | accuracy("hard", 8, [0.1])
-    found = separable_findings.findings(results)
-    assert {finding.verdict for finding in found} == {"not measured yet"}
+    results = {name: own for name, own in everywhere(HIGH, LOW, LOW).items() if name[-1] == "0"}
+    assert verdicts(results) == ["not measured yet"] * 5
 
 
 def test_details_and_picture(tmp_path):
@@ -88,9 +144,7 @@ def test_rates_start_from_the_same_weights():
 def test_batches_are_full_seeded_and_moved():
     images = np.random.default_rng(0).standard_normal((10, 8, 8, 1)).astype("float32")
     labels = np.arange(10)
-    one, other, moved = (
-        separable.Batches(images, labels, 4, 0, augmented) for augmented in (False, False, True)
-    )
+    one, other, moved = (separable.Batches(images, labels, 4, 0, shift) for shift in (0, 0, 2))
     assert len(one) == 2
     seen = one[0][1].tolist() + one[1][1].tolist()
     assert len(set(seen)) == 8
@@ -101,5 +155,33 @@ def test_batches_are_full_seeded_and_moved():
     pixels, chosen = moved[0]
     assert pixels.shape == (4, 8, 8, 1)
     assert not np.array_equal(pixels, images[chosen])
-    known = set(images.ravel().tolist()) | {0.0}
-    assert set(pixels.ravel().tolist()) <= known
+
+
+def placed(image, pixels):
+    """All places that an image can be shifted to, one by one."""
+    padded = np.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))
+    height, width = image.shape[:2]
+    steps = range(2 * pixels + 1)
+    return {padded[r : r + height, c : c + width].tobytes() for r in steps for c in steps}
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_shifted_images(mirrored):
+    images = np.random.default_rng(0).standard_normal((400, 5, 4, 2)).astype("float32")
+    found = augmentation.shifted(images, np.random.default_rng(1), 2, mirrored)
+    assert found.dtype == images.dtype
+    straight = [own.tobytes() in placed(image, 2) for own, image in zip(found, images, strict=True)]
+    flipped = [
+        own.tobytes() in placed(image[:, ::-1], 2) for own, image in zip(found, images, strict=True)
+    ]
+    assert all(one or other for one, other in zip(straight, flipped, strict=True))
+    assert sum(flipped) == (pytest.approx(200, abs=50) if mirrored else 0)
+
+
+def test_only_what_may_be_mirrored_is():
+    photographs, digits = Setting("paper", "cifar10"), Setting("paper")
+    assert {run.options["shift"] for run in separable.runs(photographs)} == {4}
+    assert {run.options["shift"] for run in separable.runs(digits)} == {0}
+    images = np.arange(1.0, 65.0).reshape(1, 8, 8, 1).repeat(32, 0)
+    batch, _ = separable.Batches(images, np.zeros(32), 32, 0, 1, mirrored=False)[0]
+    assert all(own.tobytes() in placed(images[0], 1) for own in batch)
