@@ -93,7 +93,9 @@ def entry(tensor: Any, place: Any, axis: int) -> Any:
     if keras.backend.backend() == "torch":
         # Eager: what `ops.slice` does in Python takes ten times as long.
         return tensor.index_select(axis, ops.reshape(place, (1,)))
-    start, shape = [0] * len(tensor.shape), list(tensor.shape)
+    # JAX wants places of one type, which is not that of a plain 0 where 64 bits are enabled.
+    zero = ops.zeros_like(place) if keras.backend.backend() == "jax" else 0
+    start, shape = [zero] * len(tensor.shape), list(tensor.shape)
     start[axis], shape[axis] = place, 1
     return ops.slice(tensor, start, shape)
 

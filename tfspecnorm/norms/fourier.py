@@ -111,9 +111,11 @@ class Fourier(Stateless):
             factors = _vector_gradient(image, found)
         else:
             factors, norm = _matrix_gradient(image, found, given.inputs)
-            excess = excess * ops.sqrt(found.square) / (norm + TINY)
         gradient = sum(left[:, None] * right for left, right in factors)[:, None, :]
-        gradient = gradient if excess == 1.0 else excess * gradient
+        if not given.is_vector:
+            gradient = excess * ops.sqrt(found.square) / (norm + TINY) * gradient
+        elif excess != 1.0:
+            gradient = excess * gradient
         blocks = given.kernel.shape[1]
         if blocks > 1:
             selected = ops.equal(np.arange(blocks, dtype="int32")[:, None], found.block)
