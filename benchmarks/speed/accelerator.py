@@ -130,6 +130,11 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     return figures
 
 
+def name_of(network: str, batch: int, precision: str) -> str:
+    """The name of a run's file of figures."""
+    return f"gpu-{network}-{batch}-{precision.removeprefix('mixed_')}"
+
+
 def run_all(options: argparse.Namespace) -> int:
     """All runs, in processes of their own; the number of those that failed."""
     environment = {
@@ -144,8 +149,8 @@ def run_all(options: argparse.Namespace) -> int:
             command += ["--batch", str(batch), "--precision", precision]
             command += ["--rounds", str(options.rounds), "--calls", str(options.calls)]
             command += ["--lock", str(Path(folder) / "lock")]
-            name = f"gpu-{network}-{batch}-{precision.removeprefix('mixed_')}.json"
-            command += ["--json", str(options.results / name)]
+            name = name_of(network, batch, precision)
+            command += ["--json", str(options.results / f"{name}.json")]
             processes.append(subprocess.Popen(command, env=environment))
         return sum(process.wait() != 0 for process in processes)
 
@@ -153,7 +158,8 @@ def run_all(options: argparse.Namespace) -> int:
 def main() -> None:
     parser = measure.parser("accelerator", __doc__, network=False)
     add = parser.add_argument
-    add("--network", help="one network; all runs if not given")
+    networks = sorted({network for network, _, _ in RUNS})
+    add("--network", choices=networks, help="all runs if not given")
     add("--precision", choices=_PRECISIONS, default="float32")
     add("--lock", type=Path, default=Path(os.devnull), help="file that processes share")
     add("--results", type=Path, default=RESULTS, help="folder for the files of all runs")

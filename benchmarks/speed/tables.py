@@ -105,7 +105,7 @@ def _backends(results: dict[str, Figures]) -> list[str]:
     return _by_contender(results, parts, "training step")
 
 
-_GPU = {
+GPU = {
     "gpu-mobilenet_v2-128-float32": "MobileNetV2 0.5, batch 128",
     "gpu-mobilenet_v2-512-float32": "batch 512",
     "gpu-mobilenet_v2-512-bfloat16": "batch 512, bfloat16",
@@ -116,12 +116,12 @@ _GPU = {
 
 @table("GPU")
 def _gpu(results: dict[str, Figures]) -> list[str]:
-    return _by_contender(results, _GPU, "training step")
+    return _by_contender(results, GPU, "training step")
 
 
 @table("memory of a GPU")
 def _memory_of_a_gpu(results: dict[str, Figures]) -> list[str]:
-    parts = {name: title for name, title in _GPU.items() if name in results}
+    parts = {name: title for name, title in GPU.items() if name in results}
     columns = [results[name]["figures"]["memory"] for name in parts]
     names = list(dict.fromkeys(key for column in columns for key in column))
     rows = [

@@ -9,6 +9,7 @@ import keras
 import pytest
 
 from benchmarks.speed import (
+    accelerator,
     depth,
     isolated,
     measure,
@@ -18,12 +19,14 @@ from benchmarks.speed import (
     pairing,
     plan,
     project,
+    tables,
 )
 from benchmarks.speed import networks as speed_networks
 from tfspecnorm import models
 
 ROOT = Path(__file__).parents[2]
 MODULES = {
+    "accelerator": accelerator,
     "depth": depth,
     "isolated": isolated,
     "measure": measure,
@@ -152,3 +155,31 @@ def test_the_page_has_the_figures_of_the_files():
     text = page.PAGE.read_text()
     assert page.written(text, page.loaded()) == text
     assert {block["name"] for block in page._BLOCK.finditer(text)} == set(page.TABLES)
+
+
+def test_what_was_measured_on_a_gpu_are_runs_of_the_script():
+    planned = {accelerator.name_of(*run) for run in accelerator.RUNS}
+    found = {path.stem for path in accelerator.RESULTS.glob("gpu-*.json")}
+    assert found and found <= planned
+    assert set(tables.GPU) <= planned
+    assert found <= set(tables.GPU)
+
+
+def test_runs_of_steps_go_on_from_the_state_that_the_last_one_left(monkeypatch):
+    class Jax:
+        @staticmethod
+        def block_until_ready(found):
+            blocked.append(found)
+
+    blocked, seen = [], []
+    monkeypatch.setitem(sys.modules, "jax", Jax)
+
+    def step(state, data):
+        seen.append((state, data))
+        return "logs", state + 1
+
+    run = accelerator.run_of(step, 0, "data", 3)
+    run()
+    run()
+    assert seen == [(number, "data") for number in range(6)]
+    assert blocked == [("logs", 3), ("logs", 6)]
