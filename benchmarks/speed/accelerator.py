@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -42,42 +42,11 @@ def _locked(path: Path, kind: int) -> Iterator[None]:
 
 def lowered(network: str, contender: str, batch: int) -> tuple[Any, Any, Any]:
     """The traced training step of a contender, the state it starts from, and a batch."""
-    import jax
-
-    from benchmarks.speed import project, with_keras
+    from benchmarks.speed import project, with_jax
 
     made = project.model(network, contender)
-    data = with_keras.batch_of(network, batch)
-    if network == project.GAN:
-        made.compile("sgd", "sgd")
-        data = data[:1]
-    else:
-        with_keras.compile_model(made)
-    made.optimizer.build(made.trainable_variables)
-    groups = (
-        made.trainable_variables,
-        made.non_trainable_variables,
-        made.optimizer.variables,
-        made.metrics_variables,
-    )
-    state = tuple([jax.numpy.array(variable.value) for variable in group] for group in groups)
-    data = jax.device_put(data)
-    step = jax.jit(made.train_step, donate_argnums=0)
+    step, state, data = with_jax.step_of(made, project.compile_for(made, network, batch))
     return step.lower(state, data), state, data
-
-
-def run_of(step: Callable[..., Any], state: Any, data: Any, steps: int) -> Callable[[], None]:
-    """A run of steps, each from the state that the last one left."""
-    import jax
-
-    held = [state]
-
-    def run() -> None:
-        for _ in range(steps):
-            logs, held[0] = step(held[0], data)
-        jax.block_until_ready((logs, held[0]))
-
-    return run
 
 
 def bytes_of(step: Any) -> int:
@@ -96,6 +65,8 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     import jax
     import keras
 
+    from benchmarks.speed import with_jax
+
     keras.config.set_dtype_policy(options.precision)
     names = [name for name in CONTENDERS if options.network != "sn_dcgan" or name != "MSN"]
     names = options.contenders or names
@@ -112,7 +83,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     memory = {name: bytes_of(step) for name, step in compiled.items()}
     with _locked(options.lock, fcntl.LOCK_EX):
         runs = {
-            name: run_of(compiled[name], state, data, options.calls)
+            name: with_jax.run_of(compiled[name], state, data, options.calls)
             for name, (_, state, data) in traced.items()
         }
         measure.warm_up(runs)

@@ -75,12 +75,24 @@ def model(network: str, contender: str) -> keras.Model:
 
 def training_step(made: keras.Model, network: str, batch: int, compiled: bool) -> Callable[[], Any]:
     """A training step on a fixed batch; of a GAN one of each network."""
+    data = compile_for(made, network, batch, compiled)
+    if keras.backend.backend() == "jax":
+        from benchmarks.speed import with_jax
+
+        return with_jax.run_of(*with_jax.step_of(made, data), steps=1)
+    return lambda: made.train_on_batch(*data)
+
+
+def compile_for(
+    made: keras.Model, network: str, batch: int, compiled: bool | str = "auto"
+) -> tuple[Any, ...]:
+    """Give a model its loss and its optimizers; the arrays of a batch for it."""
+    data = with_keras.batch_of(network, batch)
     if network != GAN:
-        return with_keras.training_step(made, network, batch, compiled)
-    images = keras.random.normal((batch, 32, 32, 3), seed=0)
-    images = keras.ops.convert_to_numpy(images)
+        with_keras.compile_model(made, compiled)
+        return data
     made.compile("sgd", "sgd", jit_compile=compiled)
-    return lambda: made.train_on_batch(images)
+    return data[:1]
 
 
 inference = with_keras.inference
