@@ -1,7 +1,7 @@
-"""Compiled training steps of Keras models on JAX.
+"""Training steps of Keras models on JAX, compiled as `fit` compiles them.
 
-`train_on_batch` traces a model anew in each call on JAX, which `fit` does not: the step that `fit`
-compiles is what is measured.
+They are called one after the other on a state that stays on the device, so that what is measured is
+the step, and not how Keras hands its variables over.
 """
 
 from collections.abc import Callable
