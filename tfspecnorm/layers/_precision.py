@@ -36,7 +36,7 @@ def read_master(function: Callable[[], Any], needed: bool = True) -> Any:
 
 
 def dtypes_of(variables: Iterable[keras.Variable]) -> tuple[str, ...]:
-    """In what values arrive: inside `read_master` as they are stored."""
+    """The precisions in which values arrive: inside `read_master` those that are stored."""
     return tuple(variable.dtype for variable in variables)
 
 
