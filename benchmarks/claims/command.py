@@ -4,20 +4,17 @@ python -m benchmarks.claims.NAME --smoke
 """
 
 import argparse
-import importlib.metadata
 import json
 import math
-import os
-import platform
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.claims.claim import PICTURES, SCALES, Claim, Results, Run, Setting
-from benchmarks.speed.measure import Parser
+from benchmarks.files import write_whole
+from benchmarks.speed import measure
 
 RESULTS = Path(__file__).resolve().parent / "results"
 ELSEWHERE = Path(__file__).resolve().parents[2] / "output" / "claims"
@@ -26,13 +23,7 @@ _PACKAGES = ("tfspecnorm", "keras", "tensorflow-cpu", "tensorflow", "numpy", "sc
 
 def versions() -> dict[str, str]:
     """Versions of what the figures depend on."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return measure.versions(_PACKAGES)
 
 
 def folder_of(claim: Claim, setting: Setting) -> Path:
@@ -88,16 +79,8 @@ def execute(claim: Claim, setting: Setting, run: Run, folder: Path) -> None:
         "seconds": round(time.perf_counter() - start, 1),
         "figures": finite(figures),
     }
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".partial", delete=False) as file:
-        file.write(text)
-    try:
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, folder / f"{run.name}.json")
-    except BaseException:
-        os.unlink(file.name)
-        raise
+    write_whole(folder / f"{run.name}.json", text)
     print(f"{claim.name}: {run.name} took {found['seconds']:.0f} s", flush=True)
 
 
@@ -140,7 +123,9 @@ def main(claim: Claim) -> None:
     Args:
         claim: The claim of the script.
     """
-    parser = Parser(prog=f"python -m benchmarks.claims.{claim.name}", description=claim.title)
+    parser = measure.Parser(
+        prog=f"python -m benchmarks.claims.{claim.name}", description=claim.title
+    )
     add_setting(parser)
     parser.add_argument("--only", nargs="+", metavar="RUN", help="names of runs")
     parser.add_argument("--again", action="store_true", help="make runs that are there once more")

@@ -3,13 +3,13 @@
 python -m benchmarks.claims.page
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
 from benchmarks.claims.__main__ import NAMES, claim_of
 from benchmarks.claims.claim import Claim, Results
 from benchmarks.claims.command import RESULTS, finished
+from benchmarks.files import write_whole
 from benchmarks.speed.measure import Parser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,10 +88,7 @@ def main() -> None:
     Parser(
         prog="python -m benchmarks.claims.page", description=__doc__.splitlines()[0]
     ).parse_args()
-    text = written()
-    partial = PAGE.with_suffix(".partial")
-    partial.write_text(text)
-    os.replace(partial, PAGE)
+    write_whole(PAGE, written())
     for name in NAMES:
         claim = claim_of(name)
         results = results_of(claim)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks.claims import data, spread, starts_training
+from benchmarks.claims import spread, starts_images, starts_training
 from benchmarks.claims.claim import Finding, Results, Run, Setting
 from benchmarks.claims.starts_training import MOMENTUM, STARTS, Trainer, diverged, learned
 from tfspecnorm import models
@@ -82,13 +82,7 @@ def _options(setting: Setting, network: str, depths: tuple[int, ...]) -> dict[st
 
 def measure(setting: Setting, options: dict[str, Any]) -> dict[str, Any]:
     """Training from each start at each rate: losses of the epochs, and test accuracy."""
-    split = data.split(
-        setting.dataset,
-        size=options["size"],
-        training=options["training"],
-        smoke=setting.scale == "smoke",
-        repeat_grey=False,
-    )
+    split = starts_images.images_of(setting, options)
     rows = []
     for depth in options["depths"]:
         keras.utils.clear_session()

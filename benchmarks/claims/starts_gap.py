@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from benchmarks.claims import data, spread, starts_training
+from benchmarks.claims import spread, starts_images, starts_training
 from benchmarks.claims.claim import Finding, Results, Run, Setting
 from benchmarks.claims.starts_training import MOMENTUM, Trainer, diverged
 from tfspecnorm import models
@@ -54,13 +54,7 @@ def runs(setting: Setting) -> list[Run]:
 
 def measure(setting: Setting, options: dict[str, Any]) -> dict[str, Any]:
     """Losses, validation and test accuracy of each variant of a network at each rate."""
-    split = data.split(
-        setting.dataset,
-        size=options["size"],
-        training=options["training"],
-        smoke=setting.scale == "smoke",
-        repeat_grey=False,
-    )
+    split = starts_images.images_of(setting, options)
     keras.utils.clear_session()
     keras.utils.set_random_seed(options["seed"])
     model = models.resnet(

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks.claims.augmentation import shifted
 from benchmarks.claims.claim import Results
 from benchmarks.claims.data import Split
+from benchmarks.claims.starts_images import Moved
 from tfspecnorm import initializers, models, schedules
 
 STARTS = ("robust", "data-dependent", "default")
@@ -106,7 +106,7 @@ class Trainer:
         images, labels = self.split.training
         fitted: Any = {"x": images, "y": labels, "batch_size": self.batch_size}
         if shift:
-            fitted = {"x": _Moved(self.split, self.batch_size, shift, self.seed)}
+            fitted = {"x": Moved(self.split, self.batch_size, shift, self.seed)}
         self.model.fit(
             **fitted,
             epochs=epochs,
@@ -197,28 +197,6 @@ class _BestEpoch(keras.callbacks.Callback):
         """Goes back to that epoch."""
         if self._weights is not None:
             self._trainer.model.set_weights(self._weights)
-
-
-class _Moved(keras.utils.PyDataset):
-    """Shuffled batches of images that are moved anew in each epoch."""
-
-    def __init__(self, split: Split, batch_size: int, shift: int, seed: int) -> None:
-        super().__init__()
-        self._images, self._labels = split.training
-        self._mirrored, self._size, self._shift = split.mirrored, batch_size, shift
-        self._random = np.random.default_rng(seed)
-        self._order = self._random.permutation(len(self._labels))
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._labels) / self._size)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        chosen = self._order[index * self._size : (index + 1) * self._size]
-        images = shifted(self._images[chosen], self._random, self._shift, self._mirrored)
-        return images, self._labels[chosen]
-
-    def on_epoch_end(self) -> None:
-        self._random.shuffle(self._order)
 
 
 def learned(row: dict[str, Any], classes: int) -> bool:

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+from benchmarks.files import write_whole
 from benchmarks.speed import pairing
 
 FRAMEWORKS = {
@@ -50,10 +51,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
-def versions() -> dict[str, str]:
-    """Versions of what is measured, of those packages that are there."""
+def versions(packages: tuple[str, ...] = _PACKAGES) -> dict[str, str]:
+    """Versions of Python and of those packages that are there."""
     found = {"python": platform.python_version()}
-    for name in _PACKAGES:
+    for name in packages:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -187,10 +188,7 @@ def store(options: argparse.Namespace, figures: dict[str, Any]) -> None:
         **{name: value for name, value in vars(options).items() if name != "json"},
         "figures": figures,
     }
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    partial = options.json.with_suffix(".partial")
-    partial.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    os.replace(partial, options.json)
+    write_whole(options.json, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ A table stands between `<!-- table: NAME -->` and `<!-- end -->`; all other text
 """
 
 import json
-import os
 import re
 from pathlib import Path
 
+from benchmarks.files import write_whole
 from benchmarks.speed import wanted  # noqa: F401
 from benchmarks.speed.measure import Parser
 from benchmarks.speed.plots import draw
@@ -41,10 +41,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
     results = loaded(options.results)
-    text = written(options.page.read_text(), results)
-    partial = options.page.with_suffix(".partial")
-    partial.write_text(text)
-    os.replace(partial, options.page)
+    write_whole(options.page, written(options.page.read_text(), results))
     draw(results, options.page.parent / "images")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.claims import (
     starts_depth,
+    starts_images,
     starts_signals,
     starts_training,
 )
@@ -153,7 +154,7 @@ def test_moved_images_are_cuts_of_the_padded_ones(mirrored):
     images = np.arange(2 * 3 * 3, dtype="float32").reshape(2, 3, 3, 1) + 1
     parts = [(images, np.array([0, 1]))] * 3
     split = Split(*parts, (3, 3, 1), 2, mirrored=mirrored)
-    batches = starts_training._Moved(split, batch_size=2, shift=1, seed=0)
+    batches = starts_images.Moved(split, batch_size=2, shift=1, seed=0)
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     found = []
     for _ in range(10):
