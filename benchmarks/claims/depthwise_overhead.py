@@ -12,7 +12,7 @@ import keras
 
 from benchmarks.claims import spread
 from benchmarks.claims.claim import Finding, Results, Run, Setting
-from benchmarks.speed.tables import TENSORFLOW
+from benchmarks.speed.tables import NAMES
 from tfspecnorm import models
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,9 +24,10 @@ FILES = (
     "tensorflow-mobilenet_v2_full",
     "gpu-mobilenet_v2-128-float32",
     "gpu-mobilenet_v2-512-float32",
-    "memory",
+    "tensorflow-mobilenet_v2_full-128",
+    "memory-mobilenet_v2",
 )
-_TIMED = tuple(f"{name}.json" for name in FILES if name != "memory")
+_TIMED = tuple(f"{name}.json" for name in FILES if not name.startswith("memory"))
 CONTENDERS = ("SN", "SN, grouped")
 _KINDS = {"training step": "time", "memory": "memory"}
 _SIZES = (32, 224)
@@ -111,7 +112,7 @@ def _cell(row: dict[str, Any]) -> str:
 
 
 def _place(row: dict[str, Any]) -> str:
-    network = TENSORFLOW.get(f"tensorflow-{row['network']}", row["network"])
+    network = NAMES.get(row["network"], row["network"])
     return f"{network}, batch {row['batch']}, {row['device']}"
 
 

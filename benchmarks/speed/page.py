@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from benchmarks.files import write_whole
-from benchmarks.speed import wanted  # noqa: F401
+from benchmarks.speed import cost_tables, step_tables, wanted  # noqa: F401
 from benchmarks.speed.measure import Parser
 from benchmarks.speed.plots import draw
 from benchmarks.speed.tables import TABLES, Figures

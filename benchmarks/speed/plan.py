@@ -75,18 +75,78 @@ _PEERS = [
         ("equinox", "equinox", OTHERS),
     )
 ]
+# Rounds and calls on JAX, which knows a graph that it has compiled before (no first steps), and
+# PyTorch.
+_ON_BACKENDS = {
+    "mobilenet_v2": (8, 4),
+    "vgg7": (8, 4),
+    "densenet_bc": (4, 1),
+    "transformer": (6, 2),
+    "sn_dcgan": (5, 2),
+}
 _BACKENDS = [
     _measured(
         network,
-        # JAX knows a graph that it has compiled before: no first steps.
-        *_times(8, 4, 0, 0),
-        contenders=_SHORT,
+        *_times(*times, 0, 0),
+        contenders=_GAN if network == "sn_dcgan" else _SHORT,
         name=f"{backend}-{network}",
         environment=environment,
         backend=backend,
     )
-    for network in ("mobilenet_v2", "vgg7")
+    for network, times in _ON_BACKENDS.items()
     for backend, environment in (("jax", JAX), ("torch", TORCH))
+]
+_XLA = [
+    _measured(
+        network,
+        "--compile",
+        *_times(3, calls, 1, 0),
+        contenders=_COMPILED,
+        name=f"tensorflow-{network}-xla",
+    )
+    for network, calls in (
+        ("mobilenet_v2", 2),
+        ("vgg7", 2),
+        ("densenet_bc", 1),
+        ("transformer", 1),
+        ("sn_dcgan", 1),
+    )
+]
+_LARGE = [
+    _measured(
+        network,
+        *("--batch", "128"),
+        *_times(5, calls, 0, 0),
+        contenders=_GAN if network == "sn_dcgan" else _SHORT,
+        name=f"tensorflow-{network}-128",
+    )
+    for network, calls in (
+        ("mobilenet_v2", 2),
+        ("vgg7", 2),
+        ("densenet_bc", 1),
+        ("mobilenet_v2_full", 2),
+        ("transformer", 1),
+        ("sn_dcgan", 1),
+    )
+]
+_MEMORY = [
+    Run(
+        f"memory-{network}",
+        PROJECT,
+        "memory",
+        (
+            *("--framework", "project", "--network", network),
+            *("--batch", str(batch), "--repeats", str(repeats)),
+            *("--contenders", *(_GAN if network == "sn_dcgan" else _SHORT)),
+        ),
+    )
+    for network, batch, repeats in (
+        ("mobilenet_v2", 128, 5),
+        ("vgg7", 128, 5),
+        ("densenet_bc", 32, 3),
+        ("transformer", 32, 3),
+        ("sn_dcgan", 64, 3),
+    )
 ]
 _NETWORK = ("--framework", "project", "--network", "mobilenet_v2")
 RUNS = [
@@ -101,36 +161,13 @@ RUNS = [
     _measured("densenet_bc", *_times(6, 2, 2, 3), contenders=_SHORT),
     _measured("transformer", *_times(6, 3, 2, 3), contenders=_SHORT),
     Run("isolated", PROJECT, "isolated", (*_NETWORK, "--batch", "1", "--rounds", "40")),
-    Run(
-        "memory",
-        PROJECT,
-        "memory",
-        (*_NETWORK, "--batch", "128", "--repeats", "2", "--contenders", *_SHORT),
-    ),
+    *_MEMORY,
     Run("depth", PROJECT, "depth", ("--rounds", "10", "--calls", "4")),
     *_PEERS,
     *_BACKENDS,
-    _measured(
-        "mobilenet_v2",
-        "--compile",
-        *_times(3, 2, 1, 0),
-        contenders=_COMPILED,
-        name="tensorflow-mobilenet_v2-xla",
-    ),
-    _measured(
-        "vgg7", "--compile", *_times(3, 2, 1, 0), contenders=_COMPILED, name="tensorflow-vgg7-xla"
-    ),
+    *_XLA,
     _measured("sn_dcgan", *_times(5, 2, 1, 0), contenders=_GAN),
-    *(
-        _measured(
-            network,
-            *("--batch", "128"),
-            *_times(5, 2, 0, 0),
-            contenders=_SHORT,
-            name=f"tensorflow-{network}-128",
-        )
-        for network in ("mobilenet_v2", "vgg7")
-    ),
+    *_LARGE,
     _measured("mobilenet_v2_full", *_times(5, 3, 0, 0), contenders=_SHORT),
     Run("norm_times", PROJECT, "norm_times", ("--repeats", "1")),
 ]

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.speed.tables import TENSORFLOW, Figures
+from benchmarks.speed.step_tables import TENSORFLOW
+from benchmarks.speed.tables import Figures
 
 
 def draw(results: dict[str, Figures], folder: Path) -> None:

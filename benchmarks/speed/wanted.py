@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.speed import pairing
-from benchmarks.speed.tables import Figures, markdown, table
+from benchmarks.speed.tables import NAMES, Figures, markdown, table
 
 # The project's own DenseNet-BC-100 has batch normalization where the papers' has it.
 _COST = Path(__file__).parents[1] / "claims" / "results" / "cost" / "densenet_bc-100.json"
@@ -61,10 +61,11 @@ def _wanted(results: dict[str, Figures]) -> list[str]:
         ("SN folded, MobileNetV2 0.5, inference", ratio(mobile, folded, "SN, folded"), 1.02),
         ("MSN folded, DenseNet-BC-100, inference", ratio(dense, folded, "MSN, folded"), 1.02),
     ]
-    memory = results.get("memory", {}).get("figures", {}).get("memory", {})
     lines += [
-        (f"{name}, memory at the peak", memory.get(name, {}).get("ratio"), 1.02)
+        (f"{name}, {NAMES[network]}, memory at the peak", ratio(part, "memory", name), 1.02)
+        for network in NAMES
         for name in ("SN", "SN, grouped", "MSN", "WN")
+        for part in (f"memory-{network}",)
     ]
     rows = [
         [title, f"≤ {limit:g}", f"{value:.3f}", "yes" if value <= limit else "no"]

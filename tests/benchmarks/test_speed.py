@@ -20,7 +20,7 @@ from benchmarks.speed import (
     pairing,
     plan,
     project,
-    tables,
+    step_tables,
 )
 from benchmarks.speed import networks as speed_networks
 from tfspecnorm import models
@@ -162,8 +162,8 @@ def test_what_was_measured_on_a_gpu_are_runs_of_the_script():
     planned = {accelerator.name_of(*run) for run in accelerator.RUNS}
     found = {path.stem for path in accelerator.RESULTS.glob("gpu-*.json")}
     assert found and found <= planned
-    assert set(tables.GPU) <= planned
-    assert found <= set(tables.GPU)
+    assert set(step_tables.GPU) <= planned
+    assert found <= set(step_tables.GPU)
 
 
 def test_runs_of_steps_go_on_from_the_state_that_the_last_one_left(monkeypatch):
