@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.claims.__main__ import NAMES, claim_of
-from benchmarks.claims.claim import Claim, Results
+from benchmarks.claims.claim import VERDICTS, Claim, Results
 from benchmarks.claims.command import RESULTS, finished
 from benchmarks.files import write_whole
 from benchmarks.speed.measure import Parser
@@ -41,9 +41,33 @@ def results_of(claim: Claim) -> Results:
     return finished(RESULTS / claim.name, claim.page_runs.values())
 
 
+def overview(found: dict[Claim, Results]) -> str:
+    """How many findings of each claim have which verdict, with links to the sections."""
+    verdicts = {
+        claim: [finding.verdict for finding in claim.findings(results)]
+        for claim, results in found.items()
+    }
+    present = [verdict for verdict in VERDICTS if any(verdict in own for own in verdicts.values())]
+    lines = [f"| | {' | '.join(present)} |", "|---" * (len(present) + 1) + "|"]
+    for claim, own in verdicts.items():
+        cells = [str(own.count(verdict) or "") for verdict in present]
+        lines.append(f"| [{claim.title}](#{claim.name}) | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
 def section(claim: Claim, results: Results) -> str:
     """What the page says of a claim."""
-    lines = [f"## {claim.title}", "", f"{claim.source}", "", claim.setup, ""]
+    # An anchor of its own: what renders a page makes its own names from headings.
+    lines = [
+        f'<a id="{claim.name}"></a>',
+        "",
+        f"## {claim.title}",
+        "",
+        f"{claim.source}",
+        "",
+        claim.setup,
+        "",
+    ]
     lines += ["| claim | paper | here | verdict | what differs |", "|---|---|---|---|---|"]
     for finding in claim.findings(results):
         cells = finding.claim, finding.paper, finding.ours, finding.verdict, finding.differs
@@ -80,8 +104,9 @@ def _seeds(options: dict[str, Any]) -> list[int]:
 
 def written() -> str:
     """The whole page."""
-    claims = [claim_of(name) for name in NAMES]
-    return "\n".join([_HEAD, *(f"{section(claim, results_of(claim))}\n" for claim in claims)])
+    found = {claim: results_of(claim) for claim in map(claim_of, NAMES)}
+    sections = [f"{section(claim, results)}\n" for claim, results in found.items()]
+    return "\n".join([_HEAD, overview(found), *sections])
 
 
 def main() -> None:

@@ -194,7 +194,7 @@ def test_section_of_the_page():
         "seed-1": {"versions": {"keras": "3"}, "options": {"seed": 1}, "seconds": 90, "figures": {}}
     }
     lines = page.section(example(), results).splitlines()
-    assert lines[0] == "## An example"
+    assert lines[:3] == ['<a id="example"></a>', "", "## An example"]
     assert "| a \\| b | 1 | 1 runs | holds |  |" in lines
     assert "details" in lines
     assert lines[-1].endswith("1 of 2 runs, 2 minutes of a budget of 1; seeds 1; keras 3.")
@@ -235,6 +235,17 @@ def test_plans(name):
 def test_hours():
     """The whole within eight hours."""
     assert sum(runner.claim_of(name).minutes for name in runner.NAMES) <= 480
+
+
+def test_overview_counts_verdicts_and_links_to_the_sections():
+    other = example(name="other", title="Another")
+    lines = page.overview({example(): {"seed-0": {}}, other: {}}).splitlines()
+    assert lines == [
+        "| | holds | partly |",
+        "|---|---|---|",
+        "| [An example](#example) | 1 |  |",
+        "| [Another](#other) |  | 1 |",
+    ]
 
 
 def test_the_page_is_what_the_results_say():
