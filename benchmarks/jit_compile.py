@@ -1,47 +1,53 @@
 """Does XLA for the power iteration alone pay? Decides what `jit_compile="auto"` means.
 
-    KERAS_BACKEND=tensorflow python benchmarks/jit_compile.py
+    KERAS_BACKEND=tensorflow python -m benchmarks.jit_compile
 
 Times a training step of MobileNetV2 (alpha 0.5, 32×32 images, batch 32) as a TensorFlow graph, with
 SpectralNorm on every dense layer and every convolution that is not depthwise.
 """
 
-import argparse
-import sys
 import time
 
 import keras
-from compare_keras import (
-    mobile_net,
-    normalized_by_tfspecnorm,
-    step_time_ratios,
-    training_step,
+
+from benchmarks import mobile_net
+from benchmarks.command_line import (
+    Parser,
+    command_of,
+    listed,
+    positive_integer,
     versions,
+    whole_number,
 )
+from benchmarks.speed import measure, pairing
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="seed of Python, NumPy and Keras")
-    parser.add_argument("--rounds", type=int, default=40, help="rounds of step times")
-    parser.add_argument("--steps", type=int, default=5, help="steps timed in one go")
+    parser = Parser("jit_compile", __doc__)
+    add = parser.add_argument
+    add("--seed", type=whole_number, default=0, help="seed of Python, NumPy and Keras")
+    add("--rounds", type=positive_integer, default=40, help="rounds of step times")
+    add("--steps", type=positive_integer, default=5, help="steps timed in one go")
     arguments = parser.parse_args()
-    print(", ".join(f"{name} {version}" for name, version in versions().items()))
-    print(f"seed {arguments.seed}, command: python {' '.join(sys.argv)}\n")
+    print(listed(versions()))
+    print(f"seed {arguments.seed}, command: {command_of('jit_compile')}\n")
 
     keras.utils.set_random_seed(arguments.seed)
-    training_steps, first = {"plain": training_step(mobile_net())}, {}
+    training_steps, first = {"plain": mobile_net.training_step(mobile_net.plain())}, {}
     for jit_compile in (False, True):
         name = f"jit_compile={jit_compile}"
-        training_steps[name] = training_step(normalized_by_tfspecnorm(jit_compile=jit_compile))
+        training_steps[name] = mobile_net.training_step(
+            mobile_net.normalized_by_tfspecnorm(jit_compile=jit_compile)
+        )
     for name, step in training_steps.items():
         start = time.perf_counter()
         step()
         first[name] = time.perf_counter() - start
     print("| | first step, s | step, ms | relative to plain: median (quartiles) |")
     print("|---|---|---|---|")
-    measured = step_time_ratios(training_steps, arguments.rounds, arguments.steps)
-    for name, row in measured.items():
+    measure.warm_up(training_steps)
+    times = pairing.interleaved(training_steps, arguments.rounds, arguments.steps, arguments.seed)
+    for name, row in pairing.compared(times, "plain").items():
         quartiles = f"{row['lower_quartile']:.3f} to {row['upper_quartile']:.3f}"
         print(
             f"| {name} | {first[name]:.1f} | {row['milliseconds']:.1f} "

@@ -1,6 +1,6 @@
 """Does a normalization cost anything in the file? Paired latencies of LiteRT files.
 
-    KERAS_BACKEND=tensorflow python benchmarks/litert_latency.py
+    KERAS_BACKEND=tensorflow python -m benchmarks.litert_latency
 
 For each network and normalization two files are written, from the folded model and from the plain
 variant with the same weights, and run in turns on the same samples, in one thread, in an order that
@@ -9,9 +9,7 @@ half of them. Networks whose batch normalizations cannot be folded all are compa
 variant too: the ratio says what the rest costs.
 """
 
-import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,10 +19,17 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from compare_keras import versions
-from norm_methods import Parser
 
 import tfspecnorm
+from benchmarks.command_line import (
+    Parser,
+    command_of,
+    listed,
+    positive_integer,
+    versions,
+    whole_number,
+)
+from benchmarks.speed import pairing
 from tfspecnorm import models
 from tfspecnorm.models import normalizations
 
@@ -53,15 +58,15 @@ class Row(NamedTuple):
 
 
 def main() -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("litert_latency", __doc__)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--runs", type=int, default=400, help="pairs (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--runs", type=positive_integer, default=400, help="pairs (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=whole_number, default=0)
     options = parser.parse_args()
-    if options.runs < 1 or options.seed < 0:
-        parser.error("--runs must be positive and --seed must not be negative")
-    print(", ".join(f"{name} {version}" for name, version in versions().items()))
-    print(f"seed {options.seed}, command: python {' '.join(sys.argv)}\n")
+    print(listed(versions()))
+    print(f"seed {options.seed}, command: {command_of('litert_latency')}\n")
     print("| network | normalization | operators | plain | bytes more | ms | ratio | middle half |")
     print("|---|---|---|---|---|---|---|---|")
     rows = []
@@ -69,7 +74,7 @@ def main() -> None:
         for normalization in normalizations.NAMES:
             row = measured(network, normalization, options.runs, options.seed)
             rows.append(row)
-            low, median, high = statistics.quantiles(row.ratios, n=4)
+            low, median, high = pairing.quartiles(row.ratios)
             print(
                 f"| {network} | {normalization} | {row.operators[0]} | {row.operators[1]} | "
                 f"{row.size_difference} | {row.milliseconds:.3f} | {median:.3f} | "

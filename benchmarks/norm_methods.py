@@ -1,22 +1,28 @@
 """How long does each norm of a convolution take, and how tight is it?
 
-    KERAS_BACKEND=tensorflow python benchmarks/norm_methods.py
+    KERAS_BACKEND=tensorflow python -m benchmarks.norm_methods
 
 Measures one random kernel, "same" padding and stride 1, by every method, in double precision on
 concrete arrays. The reference is the norm of the convolution itself, with zero padding, converged
 to 1e-7. A circle of as many pixels has another norm, which is no bound of it.
 """
 
-import argparse
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
-from compare_keras import versions
 
+from benchmarks.command_line import (
+    Parser,
+    command_of,
+    listed,
+    positive_integer,
+    versions,
+    whole_number,
+)
 from tfspecnorm import norms
 
 ESTIMATE, UPPER_BOUND, CIRCULAR = "estimate", "upper bound", "exact circular"
@@ -45,13 +51,6 @@ class Row(NamedTuple):
     method: Method
     seconds: float
     value: float
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that reports a wrong option in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 def circular_norm(kernel: np.ndarray, size: int) -> float:
@@ -141,27 +140,18 @@ def _holds(condition: bool) -> str:
     return "holds" if condition else "does not hold"
 
 
-def positive_integer(text: str) -> int:
-    """An integer above zero."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be a positive integer. Received: {text!r}")
-    return int(text)
-
-
 def main() -> None:
-    parser = Parser(description=__doc__.splitlines()[0])
+    parser = Parser("norm_methods", __doc__)
     add = parser.add_argument
     add("--taps", type=positive_integer, default=3, help="of the kernel along an axis")
     add("--channels", type=positive_integer, default=256, help="inputs, and outputs")
     add("--size", type=positive_integer, default=32, help="pixels along an axis")
     add("--repeats", type=positive_integer, default=3, help="interleaved rounds")
-    add("--seed", type=int, default=0, help="of the kernel")
+    add("--seed", type=whole_number, default=0, help="of the kernel")
     arguments = parser.parse_args()
-    if arguments.seed < 0:
-        parser.error(f"argument --seed: must not be negative. Received: {arguments.seed}")
     taps, channels = arguments.taps, arguments.channels
-    print(", ".join(f"{name} {version}" for name, version in versions().items()))
-    print(f"seed {arguments.seed}, command: python {' '.join(sys.argv)}")
+    print(listed(versions()))
+    print(f"seed {arguments.seed}, command: {command_of('norm_methods')}")
     print(
         f"{taps}×{taps}, {channels} to {channels} channels, {arguments.size}² pixels\n", flush=True
     )

@@ -1,6 +1,6 @@
 """Prints what runs of the examples have found, as a table in Markdown.
 
-    python benchmarks/results.py savedmodels/demo/*/report.json
+    python -m benchmarks.results savedmodels/demo/*/report.json
 
 Each row is one `report.json`, with the command and the seed that made it.
 """
@@ -8,8 +8,9 @@ Each row is one `report.json`, with the command and the seed that made it.
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
+
+from benchmarks.command_line import Parser
 
 HEAD = (
     "command",
@@ -23,10 +24,11 @@ HEAD = (
 )
 
 
-def main(paths: list[str]) -> None:
-    if not paths:
-        sys.exit("usage: python benchmarks/results.py REPORT...")
-    reports = [json.loads(Path(path).read_text(encoding="utf-8")) for path in paths]
+def main() -> None:
+    parser = Parser("results", __doc__)
+    parser.add_argument("reports", nargs="+", type=Path, metavar="report.json")
+    paths = parser.parse_args().reports
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     print(f"| {' | '.join(HEAD)} |")
     print("|---" * len(HEAD) + "|")
     for report in sorted(reports, key=lambda report: command(report)):
@@ -56,4 +58,4 @@ def command(report: dict) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

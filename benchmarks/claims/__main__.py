@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.claims.claim import Claim, Run, Setting
 from benchmarks.claims.command import add_setting, finished, folder_of, setting_of
-from benchmarks.speed.measure import Parser
+from benchmarks.command_line import Parser
 
 ROOT = Path(__file__).resolve().parents[2]
 # In the order of the page.
@@ -100,7 +100,7 @@ def make(
 
 
 def main() -> None:
-    parser = Parser(prog="python -m benchmarks.claims", description=__doc__.splitlines()[0])
+    parser = Parser("claims", __doc__)
     add_setting(parser)
     parser.add_argument("--claims", nargs="+", choices=NAMES, default=NAMES, metavar="NAME")
     parser.add_argument("--jobs", type=int, choices=range(1, 65), default=1, metavar="N")

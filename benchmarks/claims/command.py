@@ -6,24 +6,17 @@ python -m benchmarks.claims.NAME --smoke
 import argparse
 import json
 import math
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.claims.claim import PICTURES, SCALES, Claim, Results, Run, Setting
+from benchmarks.command_line import Parser, command_of, listed, positive_integer, versions
 from benchmarks.files import write_whole
-from benchmarks.speed import measure
 
 RESULTS = Path(__file__).resolve().parent / "results"
 ELSEWHERE = Path(__file__).resolve().parents[2] / "output" / "claims"
-_PACKAGES = ("tfspecnorm", "keras", "tensorflow-cpu", "tensorflow", "numpy", "scikit-learn")
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the figures depend on."""
-    return measure.versions(_PACKAGES)
 
 
 def folder_of(claim: Claim, setting: Setting) -> Path:
@@ -71,7 +64,7 @@ def execute(claim: Claim, setting: Setting, run: Run, folder: Path) -> None:
     start = time.perf_counter()
     figures = claim.measure(setting, run)
     found = {
-        "command": f"python -m benchmarks.claims.{claim.name} {' '.join(sys.argv[1:])}".rstrip(),
+        "command": command_of(f"claims.{claim.name}"),
         "versions": versions(),
         "scale": setting.scale,
         "dataset": setting.dataset,
@@ -98,17 +91,11 @@ def described(claim: Claim, results: Results) -> str:
     return "\n".join([*lines, "", claim.details(results)])
 
 
-def _number(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be an integer from 1. Received: {text!r}")
-    return int(text)
-
-
 def add_setting(parser: argparse.ArgumentParser) -> None:
     """The options that a `Setting` is made from."""
     parser.add_argument("--scale", choices=SCALES[:2], default="small")
     parser.add_argument("--dataset", choices=PICTURES, default="digits")
-    parser.add_argument("--seeds", type=_number, help="number of seeds, counted from 0")
+    parser.add_argument("--seeds", type=positive_integer, help="number of seeds, counted from 0")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, to try the script")
 
 
@@ -123,9 +110,7 @@ def main(claim: Claim) -> None:
     Args:
         claim: The claim of the script.
     """
-    parser = measure.Parser(
-        prog=f"python -m benchmarks.claims.{claim.name}", description=claim.title
-    )
+    parser = Parser(f"claims.{claim.name}", claim.title)
     add_setting(parser)
     parser.add_argument("--only", nargs="+", metavar="RUN", help="names of runs")
     parser.add_argument("--again", action="store_true", help="make runs that are there once more")
@@ -146,7 +131,7 @@ def main(claim: Claim) -> None:
         print("\n".join(runs))
         return
     folder = options.results or folder_of(claim, setting)
-    print(", ".join(f"{name} {version}" for name, version in versions().items()))
+    print(listed(versions()))
     there = finished(folder, runs.values())
     for name in options.only or runs:
         if options.again or name not in there:

@@ -9,8 +9,8 @@ from typing import Any
 from benchmarks.claims.__main__ import NAMES, claim_of
 from benchmarks.claims.claim import VERDICTS, Claim, Results
 from benchmarks.claims.command import RESULTS, finished
+from benchmarks.command_line import Parser
 from benchmarks.files import write_whole
-from benchmarks.speed.measure import Parser
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "claims.md"
@@ -110,9 +110,7 @@ def written() -> str:
 
 
 def main() -> None:
-    Parser(
-        prog="python -m benchmarks.claims.page", description=__doc__.splitlines()[0]
-    ).parse_args()
+    Parser("claims.page", __doc__).parse_args()
     write_whole(PAGE, written())
     for name in NAMES:
         claim = claim_of(name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import weight_norm_start as script
+from benchmarks import start_signals, weight_norm_start
 from benchmarks.claims import spread, starts_training
 from benchmarks.claims.claim import Finding, Results, Run, Setting
 
@@ -23,7 +23,7 @@ _NEAR, _FAR, _MARGIN = 1.5, 100, 0.05
 
 def runs(setting: Setting) -> list[Run]:
     smoke = setting.scale == "smoke"
-    sizes = dataclasses.asdict(script.SMOKE_SIGNALS if smoke else script.Signals())
+    sizes = dataclasses.asdict(start_signals.SMOKE_SIGNALS if smoke else start_signals.Signals())
     width = sizes.pop("width")
     options = {"part": PART, "widths": [width] if smoke else list(WIDTHS)} | sizes
     return [Run(f"signals-seed-{seed}", options | {"seed": seed}) for seed in setting.seeds_or(5)]
@@ -31,22 +31,22 @@ def runs(setting: Setting) -> list[Run]:
 
 def measure(setting: Setting, options: dict[str, Any]) -> dict[str, Any]:
     """Ratios ‖hˡ‖/‖x‖ and ‖∂hˡ‖/‖∂hᴸ‖ of each network, width and gain."""
-    names = {field.name for field in dataclasses.fields(script.Signals)}
+    names = {field.name for field in dataclasses.fields(start_signals.Signals)}
     sizes = {name: value for name, value in options.items() if name in names}
     return {
         network: {
             str(width): signals(
-                network, script.Signals(width=width, **sizes), options["seed"] + 1000 * place
+                network, start_signals.Signals(width=width, **sizes), options["seed"] + 1000 * place
             )
             for place, width in enumerate(options["widths"])
         }
-        for network in script.NETWORKS
+        for network in start_signals.NETWORKS
     }
 
 
-def signals(network: str, sizes: script.Signals, seed: int) -> dict[str, Any]:
+def signals(network: str, sizes: start_signals.Signals, seed: int) -> dict[str, Any]:
     """The ratios of one network with the same orthogonal directions for all gains."""
-    measured = script.signals(network, sizes, seed)
+    measured = start_signals.signals(network, sizes, seed)
     found = {_FORWARD: measured["robust"], _ONE: measured["gain 1"]}
     if _BACKWARD in _GAINS[network]:
         found[_BACKWARD] = _scaled(found[_ONE], math.sqrt(2))
@@ -192,7 +192,7 @@ def details(results: Results) -> str:
 
 
 def _number(value: float) -> str:
-    return script.number(value).replace("-", "−")
+    return weight_norm_start.number(value).replace("-", "−")
 
 
 def _spread(values: list[float]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.claims.claim import Results
 from benchmarks.claims.data import Split
 from benchmarks.claims.starts_images import Moved
+from benchmarks.rate import Rate
 from tfspecnorm import initializers, models, schedules
 
 STARTS = ("robust", "data-dependent", "default")
@@ -102,7 +103,7 @@ class Trainer:
         schedule = schedules.QuadraticWarmUp(rate, warm_up) if warm_up else _constant(rate)
         watch = _Watch(math.log(self.split.classes))
         best = _BestEpoch(self)
-        callbacks = [_Rate(schedule), keras.callbacks.TerminateOnNaN(), watch]
+        callbacks = [Rate(schedule), keras.callbacks.TerminateOnNaN(), watch]
         images, labels = self.split.training
         fitted: Any = {"x": images, "y": labels, "batch_size": self.batch_size}
         if shift:
@@ -139,19 +140,6 @@ def _robust(model: keras.Model, seed: int) -> None:
 
 def _constant(rate: float) -> Callable[[int], float]:
     return lambda step: rate
-
-
-class _Rate(keras.callbacks.Callback):
-    """Sets the rate of each step: a schedule in the optimizer would be traced for every rate."""
-
-    def __init__(self, schedule: Callable[[int], Any]) -> None:
-        super().__init__()
-        self._schedule = schedule
-        self._step = 0
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.model.optimizer.learning_rate = float(self._schedule(self._step))
-        self._step += 1
 
 
 class _Watch(keras.callbacks.Callback):

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.speed import measure
+from benchmarks.command_line import Parser
 from benchmarks.speed.plan import RUNS, Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ def run(part: Run, folder: Path) -> int:
 
 
 def main() -> None:
-    parser = measure.Parser(prog="python -m benchmarks.speed", description=__doc__.splitlines()[0])
+    parser = Parser("speed", __doc__)
     names = [part.name for part in RUNS]
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--again", action="store_true", help="measure what is there once more")

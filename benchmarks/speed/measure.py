@@ -10,15 +10,13 @@ folded.
 import argparse
 import gc
 import importlib
-import importlib.metadata
 import json
 import os
-import platform
-import sys
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from benchmarks.command_line import Parser, command_of, listed, versions, whole_number
 from benchmarks.files import write_whole
 from benchmarks.speed import pairing
 
@@ -31,35 +29,6 @@ FRAMEWORKS = {
 }
 BASELINE = "none"
 WARM_UP_STEPS = 3
-_PACKAGES = (
-    "keras",
-    "tensorflow-cpu",
-    "tensorflow-addons",
-    "deel-lip",
-    "jax",
-    "torch",
-    "flax",
-    "equinox",
-    "numpy",
-)
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that reports a wrong option in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
-
-
-def versions(packages: tuple[str, ...] = _PACKAGES) -> dict[str, str]:
-    """Versions of Python and of those packages that are there."""
-    found = {"python": platform.python_version()}
-    for name in packages:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def contenders_of(framework: Any, options: argparse.Namespace) -> list[str]:
@@ -141,18 +110,9 @@ def report(figures: dict[str, Any], title: str) -> None:
         )
 
 
-def whole_number(text: str) -> int:
-    """An integer from zero."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be an integer from 0. Received: {text!r}")
-    return int(text)
-
-
 def parser(module: str, description: str, network: bool = True) -> Parser:
     """The options that the scripts of this folder have in common."""
-    made = Parser(
-        prog=f"python -m benchmarks.speed.{module}", description=description.splitlines()[0]
-    )
+    made = Parser(f"speed.{module}", description)
     add = made.add_argument
     if network:
         add("--framework", choices=FRAMEWORKS, required=True)
@@ -169,9 +129,8 @@ def parser(module: str, description: str, network: bool = True) -> Parser:
 
 def print_header(module: str, options: argparse.Namespace) -> None:
     """Versions, seed and command."""
-    described = ", ".join(f"{name} {version}" for name, version in versions().items())
-    print(f"{described}; seed {options.seed}; backend {_backend()}")
-    print(f"command: python -m benchmarks.speed.{module} {' '.join(sys.argv[1:])}", flush=True)
+    print(f"{listed(versions())}; seed {options.seed}; backend {_backend()}")
+    print(f"command: {command_of(f'speed.{module}')}", flush=True)
 
 
 def _backend() -> str:

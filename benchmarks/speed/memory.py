@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command_line import positive_integer
 from benchmarks.speed import measure
 
 STEPS = 5
@@ -46,7 +47,7 @@ def in_a_process(options: Any, contender: str) -> int:
 
 def main() -> None:
     parser = measure.parser("memory", __doc__)
-    parser.add_argument("--repeats", type=measure.whole_number, default=3)
+    parser.add_argument("--repeats", type=positive_integer, default=3)
     parser.add_argument("--only", help="print the bytes of this contender, in this process")
     options = parser.parse_args()
     if options.only:

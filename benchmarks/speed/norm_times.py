@@ -7,15 +7,12 @@ Random kernels in double precision, "same" padding, 32×32 pixels; the methods a
 settings whose value is as near to the norm as wanted.
 """
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import norm_methods
-
+from benchmarks import norm_methods
+from benchmarks.command_line import positive_integer
 from benchmarks.speed import measure
 
 SIZES = ((3, 16), (3, 32), (3, 64), (3, 128), (5, 32), (7, 32))
@@ -40,7 +37,7 @@ def figures_of(taps: int, channels: int, repeats: int, seed: int) -> dict[str, A
 
 def main() -> None:
     parser = measure.parser("norm_times", __doc__, network=False)
-    parser.add_argument("--repeats", type=measure.whole_number, default=1)
+    parser.add_argument("--repeats", type=positive_integer, default=1)
     parser.add_argument("--sizes", nargs="+", help="such as 3x64: taps and channels")
     options = parser.parse_args()
     measure.print_header("norm_times", options)
@@ -50,7 +47,7 @@ def main() -> None:
     figures = {}
     for taps, channels in sizes:
         name = f"{taps}×{taps}, {channels} to {channels}"
-        figures[name] = figures_of(taps, channels, max(options.repeats, 1), options.seed)
+        figures[name] = figures_of(taps, channels, options.repeats, options.seed)
         for method, found in figures[name].items():
             print(f"{name}: {method}: {found['seconds']:.3g} s, {found['deviation']:+.2e}")
     measure.store(options, figures)

@@ -9,9 +9,9 @@ import json
 import re
 from pathlib import Path
 
+from benchmarks.command_line import Parser
 from benchmarks.files import write_whole
 from benchmarks.speed import cost_tables, step_tables, wanted  # noqa: F401
-from benchmarks.speed.measure import Parser
 from benchmarks.speed.plots import draw
 from benchmarks.speed.tables import TABLES, Figures
 
@@ -36,7 +36,7 @@ def written(text: str, results: dict[str, Figures]) -> str:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m benchmarks.speed.page")
+    parser = Parser("speed.page", __doc__)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()

@@ -35,7 +35,7 @@ def compared(times: dict[str, list[float]], baseline: str) -> dict[str, dict[str
     results = {}
     for name, own in times.items():
         ratios = [mine / base for mine, base in zip(own, times[baseline], strict=True)]
-        lower, median, upper = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+        lower, median, upper = quartiles(ratios)
         results[name] = {
             "milliseconds": 1000 * statistics.median(own),
             "ratio": median,
@@ -44,3 +44,8 @@ def compared(times: dict[str, list[float]], baseline: str) -> dict[str, dict[str
             "rounds": len(ratios),
         }
     return results
+
+
+def quartiles(values: list[float]) -> list[float]:
+    """Lower quartile, median and upper quartile; of one value this value."""
+    return statistics.quantiles(values, n=4) if len(values) > 1 else values * 3

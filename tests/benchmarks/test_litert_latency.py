@@ -5,18 +5,18 @@ import sys
 import pytest
 
 pytest.importorskip("ai_edge_litert")
-import litert_latency as script
+from benchmarks import litert_latency as script
 
 
 def run(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["benchmarks/litert_latency.py", *arguments])
+    monkeypatch.setattr(sys, "argv", ["litert_latency.py", *arguments])
     script.main()
 
 
 def test_table_has_every_normalization(monkeypatch, capsys):
     run(monkeypatch, "--networks", "small_cnn", "--runs", "3")
     output = capsys.readouterr().out
-    assert "seed 0, command: python benchmarks/litert_latency.py --networks small_cnn" in output
+    assert "seed 0, command: python -m benchmarks.litert_latency --networks small_cnn" in output
     table = [line for line in output.splitlines() if line.startswith("| small_cnn")]
     assert len(table) == 8
     for line in table:

@@ -2,20 +2,21 @@
 
 import sys
 
-import norm_methods as script
 import numpy as np
 import pytest
 
+from benchmarks import norm_methods as script
+
 
 def run(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["benchmarks/norm_methods.py", *arguments])
+    monkeypatch.setattr(sys, "argv", ["norm_methods.py", *arguments])
     script.main()
 
 
 def test_table_has_every_method_and_the_verdicts(monkeypatch, capsys):
     run(monkeypatch, "--channels", "4", "--size", "6", "--repeats", "2")
     output = capsys.readouterr().out
-    assert "seed 0, command: python benchmarks/norm_methods.py --channels 4 --size 6" in output
+    assert "seed 0, command: python -m benchmarks.norm_methods --channels 4 --size 6" in output
     assert "numpy " in output
     table = [line for line in output.splitlines() if line.startswith("| ")]
     assert len(table) == 1 + 13

@@ -4,12 +4,15 @@ import json
 import math
 import sys
 
+import keras
 import numpy as np
 import pytest
-import weight_norm_start as script
 
+from benchmarks import start_digits, start_signals
+from benchmarks import weight_norm_start as script
+from benchmarks.rate import Rate
 from tests import tools
-from tfspecnorm import initializers
+from tfspecnorm import initializers, schedules
 from tfspecnorm.layers import WeightNorm
 
 SEEDS = 20
@@ -60,47 +63,49 @@ def mean_ratios(arrays, reference):
     return [np.mean(np.linalg.norm(part, axis=1) / lengths) for part in arrays]
 
 
-@pytest.mark.parametrize("network", script.NETWORKS)
+@pytest.mark.parametrize("network", start_signals.NETWORKS)
 def test_ratios_against_numpy(network):
-    sizes, random = script.SMOKE_SIGNALS, np.random.default_rng(0)
+    sizes, random = start_signals.SMOKE_SIGNALS, np.random.default_rng(0)
     if network == "residual":
-        model, stages = script.residual(sizes, random)
+        model, stages = start_signals.residual(sizes, random)
     else:
-        model, stages = script.feed_forward(sizes, random), []
+        model, stages = start_signals.feed_forward(sizes, random), []
     initializers.robust(model, stages=stages, seed=0)
     inputs = tools.random(sizes.samples, sizes.inputs)
-    found = script.signal_ratios(model, inputs, np.random.default_rng(1))
+    found = start_signals.signal_ratios(model, inputs, np.random.default_rng(1))
     states, gradients = numpy_states(network, model, inputs)
     top = np.random.default_rng(1).standard_normal(states[-1].shape).astype("float32")
     np.testing.assert_allclose(found["forward"], mean_ratios(states, inputs), rtol=1e-4)
     np.testing.assert_allclose(found["backward"], mean_ratios(gradients(top), top), rtol=1e-4)
 
 
-@pytest.mark.parametrize("network", script.NETWORKS)
+@pytest.mark.parametrize("network", start_signals.NETWORKS)
 def test_signals_of_both_starts_and_of_a_seed(network):
-    first, again, other = (script.signals(network, script.SMOKE_SIGNALS, s) for s in (0, 0, 1))
-    assert tuple(first) == script.STARTS
+    first, again, other = (
+        start_signals.signals(network, start_signals.SMOKE_SIGNALS, s) for s in (0, 0, 1)
+    )
+    assert tuple(first) == start_signals.STARTS
     assert first == again
     assert first != other
     assert len(first["robust"]["forward"]) == 4
     assert first["robust"]["backward"][-1] == 1.0
-    gap = np.abs(np.log([first[start]["forward"][-1] for start in script.STARTS]))
+    gap = np.abs(np.log([first[start]["forward"][-1] for start in start_signals.STARTS]))
     assert gap[0] < gap[1]
 
 
 @pytest.fixture(scope="module")
 def network():
-    return script.DigitsNetwork(script.SMOKE_DIGITS)
+    return start_digits.DigitsNetwork(start_digits.SMOKE_DIGITS)
 
 
 def test_runs_on_digits_start_anew(network):
     first = network.losses("robust", 0.03, seed=0)
-    assert len(first) == script.SMOKE_DIGITS.epochs
+    assert len(first) == start_digits.SMOKE_DIGITS.epochs
     assert network.losses("data-dependent", 0.03, seed=0, warm_up=False) != first
     assert network.losses("robust", 0.03, seed=0) == first
     assert len(network.losses("robust", 0.03, seed=0, below=math.inf)) == 1
     network.start("data-dependent", seed=0)
-    first, batch = network.model.layers[0], network.pixels[: script.SMOKE_DIGITS.batch_size]
+    first, batch = network.model.layers[0], network.pixels[: start_digits.SMOKE_DIGITS.batch_size]
     outputs = batch @ tools.array(first.effective_kernels()["kernel"])
     np.testing.assert_allclose(outputs.std(axis=0), 1, atol=1e-5)
     np.testing.assert_allclose(outputs.mean(axis=0), -tools.array(first.layer.bias), atol=1e-5)
@@ -110,17 +115,17 @@ def test_the_rate_of_each_step_is_that_of_the_schedule(network):
     rates = []
     network.start("robust", seed=0)
 
-    class Recorder(script.keras.callbacks.Callback):
+    class Recorder(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             rates.append(float(tools.array(self.model.optimizer.learning_rate)))
 
-    schedule = script.schedules.QuadraticWarmUp(0.1, 4)
+    schedule = schedules.QuadraticWarmUp(0.1, 4)
     network.model.fit(
         network.pixels[:96],
         network.labels[:96],
         batch_size=16,
         verbose=0,
-        callbacks=[script._Rate(schedule), Recorder()],
+        callbacks=[Rate(schedule), Recorder()],
     )
     np.testing.assert_allclose(rates, [0.1 * (min(t, 4) / 4) ** 2 for t in range(6)], rtol=1e-6)
 
@@ -132,8 +137,8 @@ def test_the_script_prints_tables_and_writes_numbers(tmp_path, monkeypatch, caps
     report, printed = json.loads(path.read_text()), capsys.readouterr().out
     assert {"versions", "command", "signals", "digits"} <= report.keys()
     assert report["command"] in printed
-    assert set(report["signals"]) == {"seeds", "sizes", *script.NETWORKS}
-    assert len(report["digits"]["runs"]) == len(script.RUNS)
+    assert set(report["signals"]) == {"seeds", "sizes", *start_signals.NETWORKS}
+    assert len(report["digits"]["runs"]) == len(start_digits.RUNS)
     assert "| robust |" in printed
     assert "| data-dependent | no | 0.03 | 0 |" in printed
 
@@ -141,8 +146,8 @@ def test_the_script_prints_tables_and_writes_numbers(tmp_path, monkeypatch, caps
 @pytest.mark.slow
 def test_feed_forward_networks_keep_or_lose_their_signals():
     """Widths about 1000: proposed gains keep the norm, gains of 1 lose √2 in each layer."""
-    sizes = script.Signals()
-    found = script.mean_signals("feed-forward", sizes, SEEDS)
+    sizes = start_signals.Signals()
+    found = start_signals.mean_signals("feed-forward", sizes, SEEDS)
     for way in ("forward", "backward"):
         assert min(found["robust"][way]) >= 0.8
         assert max(found["robust"][way]) <= 1.25
@@ -155,13 +160,13 @@ def test_feed_forward_networks_keep_or_lose_their_signals():
 
 @pytest.mark.slow
 def test_narrower_feed_forward_networks_lose_their_signals():
-    found = script.mean_signals("feed-forward", script.Signals(width=200), SEEDS)
+    found = start_signals.mean_signals("feed-forward", start_signals.Signals(width=200), SEEDS)
     assert found["gain 1"]["forward"][-1] < 1e-3
 
 
 @pytest.mark.slow
 def test_residual_networks_keep_their_signals_or_explode():
-    found = script.mean_signals("residual", script.Signals(), SEEDS)
+    found = start_signals.mean_signals("residual", start_signals.Signals(), SEEDS)
     assert 1.5 <= found["robust"]["forward"][-1] <= 1.7
     assert 1.5 <= found["robust"]["backward"][0] <= 1.7
     assert max(found["robust"]["forward"]) <= 1.7
@@ -171,7 +176,7 @@ def test_residual_networks_keep_their_signals_or_explode():
 
 @pytest.mark.slow
 def test_two_hundred_layers_learn_from_the_robust_start_alone():
-    network = script.DigitsNetwork(script.Digits())
+    network = start_digits.DigitsNetwork(start_digits.Digits())
     rates = network.settings.rates
     learned = [network.losses("robust", rate, seed=0, below=1.6) for rate in (0.01, 0.003)]
     assert min(min(losses) for losses in learned) < 1.6

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks import start_signals
 from benchmarks.claims import (
     starts_depth,
     starts_images,
@@ -204,20 +205,20 @@ def test_residual_networks_get_the_start_of_their_blocks():
 
 def test_signals_of_gains():
     """Those of √2 follow from those of 1: they are what a network with gains of √2 has."""
-    sizes, seed = starts_signals.script.SMOKE_SIGNALS, 0
+    sizes, seed = start_signals.SMOKE_SIGNALS, 0
     found = starts_signals.signals("feed-forward", sizes, seed)
     assert found["robust"]["backward"][-1] == 1.0
     keras.utils.clear_session()
     random = np.random.default_rng(seed)
-    model = starts_signals.script.feed_forward(sizes, random)
+    model = start_signals.feed_forward(sizes, random)
     inputs = random.standard_normal((sizes.samples, sizes.inputs)).astype("float32")
     initializers.robust(model, seed=seed)
     # The gradient at the top is the second that is drawn.
-    starts_signals.script.signal_ratios(model, inputs, random)
+    start_signals.signal_ratios(model, inputs, random)
     for layer in wrapped(model):
         gain = layer.gains()["kernel"]
         gain.assign(np.full(gain.shape, math.sqrt(2)))
-    measured = starts_signals.script.signal_ratios(model, inputs, random)
+    measured = start_signals.signal_ratios(model, inputs, random)
     for way, ratios in measured.items():
         np.testing.assert_allclose(found["√2"][way], ratios, rtol=1e-4)
     assert set(starts_signals.signals("residual", sizes, seed)) == {"robust", "1"}
