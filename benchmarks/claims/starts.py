@@ -68,8 +68,8 @@ CLAIM = Claim(
         "Glorot kernels, g = ‖v‖; the paper's default is PyTorch's). Stochastic gradient "
         "descent with momentum 0.9 unless said otherwise, constant rate, no clipping of gradients. "
         "A training ends early when its loss is no number or, after three epochs, above 100 times "
-        "that of guessing, and then has diverged; or when it has not fallen for twenty epochs and "
-        "is that of guessing or more."
+        "that of guessing, and then has diverged; or when it has not fallen for twenty epochs (a "
+        "third of all, if that is more) and is that of guessing or more."
     ),
     minutes=70,
     runs=runs,

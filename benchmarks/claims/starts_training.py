@@ -17,8 +17,9 @@ STARTS = ("robust", "data-dependent", "default")
 # An epoch's loss of so many times that of guessing is not made good any more.
 _LOST = 100
 _FIRST_EPOCHS = 3
-# A network that computes the same for all images has the loss of guessing and stays there.
-_STUCK_EPOCHS = 20
+# A network that computes the same for all images has the loss of guessing and stays there. It is
+# given up after so many epochs, or after that share of all, whatever is more.
+_STUCK_EPOCHS, _STUCK_SHARE = 20, 1 / 3
 _STUCK = 0.99
 # Share of the loss of guessing below which a network has learned something.
 _LEARNED = 0.9
@@ -101,7 +102,7 @@ class Trainer:
         """
         self.start(start)
         schedule = schedules.QuadraticWarmUp(rate, warm_up) if warm_up else _constant(rate)
-        watch = _Watch(math.log(self.split.classes))
+        watch = _Watch(math.log(self.split.classes), epochs)
         best = _BestEpoch(self)
         callbacks = [Rate(schedule), keras.callbacks.TerminateOnNaN(), watch]
         images, labels = self.split.training
@@ -145,11 +146,12 @@ def _constant(rate: float) -> Callable[[int], float]:
 class _Watch(keras.callbacks.Callback):
     """Keeps the losses, and ends what leads nowhere."""
 
-    def __init__(self, guessing: float) -> None:
+    def __init__(self, guessing: float, epochs: int) -> None:
         super().__init__()
         self.losses: list[float] = []
         self.lost = False
         self._guessing = guessing
+        self._patience = max(_STUCK_EPOCHS, round(_STUCK_SHARE * epochs))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.losses.append(float(logs["loss"]))
@@ -160,7 +162,7 @@ class _Watch(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _stuck(self) -> bool:
-        before, latest = self.losses[:-_STUCK_EPOCHS], self.losses[-_STUCK_EPOCHS:]
+        before, latest = self.losses[: -self._patience], self.losses[-self._patience :]
         return bool(before) and min(latest) > _STUCK * max(min(before), self._guessing)
 
 

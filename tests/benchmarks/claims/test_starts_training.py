@@ -135,12 +135,23 @@ def test_what_diverges_in_the_end_is_not_tested(trainer, monkeypatch):
     ],
 )
 def test_when_a_training_ends(losses, stops, lost):
-    watch = starts_training._Watch(GUESSING)
+    watch = watched(losses, epochs=60)
+    assert (watch.model.stop_training, watch.lost) == (stops, lost)
+
+
+def watched(losses, epochs):
+    watch = starts_training._Watch(GUESSING, epochs)
     watch.set_model(keras.Sequential())
     watch.model.stop_training = False
     for epoch, loss in enumerate(losses):
         watch.on_epoch_end(epoch, {"loss": loss})
-    assert (watch.model.stop_training, watch.lost) == (stops, lost)
+    return watch
+
+
+@pytest.mark.parametrize(("epochs", "patience"), [(12, 20), (60, 20), (120, 40)])
+def test_long_trainings_are_given_more_time(epochs, patience):
+    assert not watched([2.31] * patience, epochs).model.stop_training
+    assert watched([2.31] * (patience + 1), epochs).model.stop_training
 
 
 def test_the_epoch_best_in_validation_is_tested(trainer):
