@@ -67,7 +67,7 @@ CLAIM = Claim(
         "K·tanh(s) (soft), and the same one without norms, trained by SGD with momentum at "
         "several learning rates."
     ),
-    minutes=60,
+    minutes=50,
     runs=runs,
     measure=measure,
     findings=findings,

@@ -118,7 +118,7 @@ CLAIM = Claim(
         "BSSN with the scale √2. Every 200 steps 2000 generated digits are compared with the "
         "1,437 real ones by the features of a classifier, which is the same for all runs."
     ),
-    minutes=120,
+    minutes=100,
     runs=runs,
     measure=measure,
     findings=findings,

@@ -110,5 +110,5 @@ def described(values: Sequence[float], digits: int) -> str:
         return "–"
     finite = [value for value in values if math.isfinite(value)]
     lost = len(values) - len(finite)
-    parts = [spread.spread(finite, digits).replace("-", "−")] * bool(finite)
+    parts = [spread.spread(finite, digits)] * bool(finite)
     return ", ".join(parts + [f"{lost} of {len(values)} diverged"] * bool(lost))

@@ -186,7 +186,7 @@ CLAIM = Claim(
         "seeds; SSN and BSSN with the scale √2. Every 40 steps gradients are taken at the same 64 "
         "real images and at generated ones from the same latent vectors."
     ),
-    minutes=40,
+    minutes=60,
     runs=runs,
     measure=measure,
     findings=findings,

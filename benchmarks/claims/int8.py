@@ -167,7 +167,7 @@ CLAIM = Claim(
         "images and run on 360 test images; seeds 1 and 2 are taken from "
         "`savedmodels/results.json`, which the same script wrote."
     ),
-    minutes=20,
+    minutes=10,
     runs=runs,
     measure=measure,
     findings=findings,

@@ -9,11 +9,11 @@ def spread(values: Sequence[float], digits: int = 2, unit: str = "") -> str:
     """Mean ± standard deviation, and the number of values."""
     if not values:
         return "none"
-    mean = statistics.fmean(values)
+    mean = f"{statistics.fmean(values):.{digits}f}".replace("-", "−")
     if len(values) == 1:
-        return f"{mean:.{digits}f}{unit} (1 seed)"
+        return f"{mean}{unit} (1 seed)"
     deviation = statistics.stdev(values)
-    return f"{mean:.{digits}f} ± {deviation:.{digits}f}{unit} ({len(values)} seeds)"
+    return f"{mean} ± {deviation:.{digits}f}{unit} ({len(values)} seeds)"
 
 
 def difference(values: Sequence[float], others: Sequence[float], margin: float = 0.0) -> int | None:

@@ -71,7 +71,7 @@ CLAIM = Claim(
         "that of guessing, and then has diverged; or when it has not fallen for twenty epochs (a "
         "third of all, if that is more) and is that of guessing or more."
     ),
-    minutes=70,
+    minutes=90,
     runs=runs,
     measure=measure,
     findings=findings,

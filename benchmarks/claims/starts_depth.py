@@ -178,9 +178,12 @@ def findings(results: Results) -> list[Finding]:
 
 def _differs(network: str) -> str:
     below, above = (", ".join(f"{rate:g}" for rate in rates) for rates in RATES[network])
+    rates = f"{below} below {_DEEP} layers and of {above} from there on"
+    if below == above:
+        rates = below
     return (
         f"{_NETWORKS[network]}; for each seed the one of three rates with the least training loss "
-        f"at the end, of {below} below {_DEEP} layers and of {above} from there on; a network "
+        f"at the end, of {rates}; a network "
         "whose training loss ends below 0.9 of that of guessing has trained"
     )
 

@@ -49,7 +49,7 @@ def run_main(monkeypatch, claim, *words):
 
 def test_spread():
     assert spread.spread([1.0, 2.0, 3.0]) == "2.00 ± 1.00 (3 seeds)"
-    assert spread.spread([1.234], 1, " %") == "1.2 % (1 seed)"
+    assert spread.spread([-1.234], 1, " %") == "−1.2 % (1 seed)"
     assert spread.spread([]) == "none"
 
 
