@@ -151,14 +151,14 @@ def _high_rates(records: Records) -> Finding:
     cells = [_counts(records, network, rate) for network in NETWORKS for rate in rates]
     counts = "; ".join(cell for cell in cells if cell)
     return Finding(
-        "MSN trains at high rates at which SN diverges",
+        "MSN trains at high rates at which SN fails",
         "paper's statement not verified; authors' later runs, VGG11 on KMNIST: at 1e-3 SN 10.00 %, "
         "MSN 97.92 %, at 1e-2 both 10.00 %; authors' files, three-layer CNN on MNIST at 1e-1: "
         "SN 39.60 %, MSN 43.47 %",
         f"failed runs: {counts}" if counts else "–",
         spread.judged(signs),
         f"{_HERE}; compared in each network: how many of the rates from {HIGH:g} on a seed fails "
-        "at; failed: loss no number, or training accuracy below twice chance in the end",
+        "at; failed: loss no number (no run), or training accuracy below twice chance in the end",
     )
 
 

@@ -68,6 +68,13 @@ def last(results: Results, name: str, rates: tuple[float, ...]) -> list[float]:
     return [last for _, last in ends(results, name, rates)]
 
 
+def steps_of_best(results: Results) -> list[int]:
+    """The step at which each training that has not diverged had its best distance."""
+    curves = [result["figures"]["points"] for result in results.values()]
+    whole = [own for own in curves if all(point["distance"] is not None for point in own)]
+    return [min(own, key=lambda point: point["distance"])["step"] for own in whole]
+
+
 def rises(results: Results, name: str, rates: tuple[float, ...]) -> list[float]:
     """How far the last distance lies above the best one, in parts of that."""
     return [

@@ -25,7 +25,8 @@ processor cores carry, over several seeds where a seed matters. All figures come
 if that of their means lies inside the spread, which is the root of the sum of both variances; a
 limit inside the spread leaves a claim *undecided*. *partly* says that some of the comparisons agree
 with the claim, *not measured yet* that runs are missing, or that there are fewer than two seeds.
-Where a table gives quartiles or intervals, they take the place of the spread.
+Where a table gives quartiles or intervals, they take the place of the spread. *not verified* in the
+column of the paper: its text could not be opened, and no figure is quoted from memory.
 
 SN is spectral normalization, SSN that with a fixed factor, BSN and BSSN the bidirectional forms of
 both, MSN mean spectral normalization, BN batch normalization, WN weight normalization; W is a

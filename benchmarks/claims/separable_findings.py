@@ -23,7 +23,8 @@ _PAPER[8] = (81.21, 81.17)
 _DIFFERS = (
     "17 separable layers of a quarter of the width instead of 33, 16 epochs, 512 digits of 16×16 "
     "instead of photographs; one power iteration a step instead of a tolerance; learning rates "
-    "picked by validation; a training that diverged counts as guessing"
+    "of 1e-4 to 1e-1 picked by validation, where the paper's go down to 1e-5, which may be what "
+    "K = 5 and 8 lack; a training that diverged counts as guessing"
 )
 
 
@@ -57,7 +58,8 @@ def _peak(found: Trainings, limits: tuple[int, ...]) -> Finding:
         "K = 5 is the best limit",
         f"CIFAR-10, ResNet-34, hard and soft: {paper}",
         _described(found, limits),
-        spread.judged(signs),
+        # One limit that is better is enough against a best one.
+        "does not hold" if None not in signs and -1 in signs else spread.judged(signs),
         _DIFFERS,
     )
 
@@ -89,8 +91,8 @@ def _interior(found: Trainings, limits: tuple[int, ...]) -> Finding:
         "below 17 % for K = 1, 10 % for K = 10, the peak between them",
         "; ".join(cells) or "–",
         spread.judged(signs),
-        "the limit in the middle is picked by validation and judged by test; with fewer layers "
-        "the signal shrinks and grows less",
+        "the limit in the middle is picked by validation and judged by test; the largest limit "
+        "here is 8, where the paper has 81 %, and the smallest rate 1e-4",
     )
 
 
@@ -104,8 +106,6 @@ def _no_winner(found: Trainings, limits: tuple[int, ...]) -> Finding:
     ahead = [list(known.values()).count(sign) for sign in (1, -1)]
     if len(known) < len(limits):
         verdict = "not measured yet"
-    elif not any(ahead):
-        verdict = "no difference"
     else:
         verdict = "does not hold" if 2 * max(ahead) > len(limits) else "holds"
     return Finding(
@@ -171,7 +171,8 @@ def _plain(found: Trainings, limits: tuple[int, ...]) -> Finding:
         "no figure: no network without norms is reported",
         "; ".join(cells) or "–",
         spread.judged(signs),
-        "the limit is picked by validation and judged by test; no batch normalization in either",
+        "the limit is picked by validation and judged by test; no batch normalization in either; "
+        "without norms the largest rate is the best one, and larger ones may be better still",
     )
 
 

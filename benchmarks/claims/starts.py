@@ -68,8 +68,9 @@ CLAIM = Claim(
         "Glorot kernels, g = ‖v‖; the paper's default is PyTorch's). Stochastic gradient "
         "descent with momentum 0.9 unless said otherwise, constant rate, no clipping of gradients. "
         "A training ends early when its loss is no number or, after three epochs, above 100 times "
-        "that of guessing, and then has diverged; or when it has not fallen for twenty epochs (a "
-        "third of all, if that is more) and is that of guessing or more."
+        "that of guessing, and then has diverged; or when for twenty "
+        "epochs (a third of all, if that is more) no loss was below 99 % of that of guessing and "
+        "of the best before: such trainings are given up, also where they still creep down."
     ),
     minutes=90,
     runs=runs,

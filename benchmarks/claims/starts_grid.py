@@ -79,7 +79,8 @@ def findings(results: Results) -> list[Finding]:
     texts = [_described(results, start, found[start]) for start in pair]
     return [
         Finding(
-            "The robust start trains at more learning rates and momenta than the data-dependent",
+            "The robust start trains at more learning rates and momenta than the data-dependent "
+            "one",
             "about 37 to 39 of about 47 combinations against about 23 (read off)",
             f"of {total} combinations: {' against '.join(texts)}" if found["robust"] else "–",
             spread.judged([spread.difference(*(found[start] for start in pair))]),

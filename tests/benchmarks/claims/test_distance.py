@@ -44,6 +44,7 @@ def test_what_is_read_from_curves():
     assert distance_curves.last(results, "SN", RATES) == [3, 4, 5, math.inf]
     assert distance_curves.rises(results, "SN", RATES) == [0.5, 0.0, 0.25, math.inf]
     assert distance_curves.best(results, "BSN", RATES) == []
+    assert distance_curves.steps_of_best(results) == [10, 10, 10]
     assert "1 of 4 diverged" in distance.details(results)
 
 

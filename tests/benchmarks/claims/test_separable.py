@@ -61,6 +61,12 @@ def test_findings_on_accuracy():
     assert verdicts(bad) == ["does not hold"] * 5
 
 
+def test_one_better_limit_refutes_the_best_one():
+    made = everywhere(MIDDLE, LOW, LOW)
+    assert verdicts(made)[0] == "holds"
+    assert verdicts(made | accuracy("soft", 3, HIGH))[0] == "does not hold"
+
+
 def test_limits_are_picked_by_validation():
     """The limit that tests best does not count if another one validates better."""
     made = everywhere(HIGH, LOW, LOW)
@@ -80,7 +86,8 @@ def test_a_limit_that_is_missing():
 
 
 def test_no_winner():
-    assert verdicts(everywhere(HIGH, LOW, LOW))[2] == "no difference"
+    """Where no form is ahead at any limit, or each at some, neither wins."""
+    assert verdicts(everywhere(HIGH, LOW, LOW))[2] == "holds"
     assert verdicts(everywhere(HIGH, LOW, LOW, 0.05))[2] == "does not hold"
 
 

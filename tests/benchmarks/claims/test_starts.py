@@ -134,8 +134,8 @@ def test_what_is_said_of_depths():
     results = depth_results(by_depth(0.1, (0.1, None)), {})
     assert starts_depth.best(results, "mlp")[2, "data-dependent"][0]["rate"] == 0.01
     below, above, *rest = [finding.ours for finding in starts_depth.findings(results)]
-    assert below.startswith("2 layers: 2 of 2 seeds train, 50.0 % test; 5 layers")
-    assert above.startswith("100 layers: 1 of 2 seeds train, 1 of 2 diverged, 25.0 % test; 200")
+    assert below.startswith("2 layers: 2 of 2 seeds learn, 50.0 % test; 5 layers")
+    assert above.startswith("100 layers: 1 of 2 seeds learn, 1 of 2 diverged, 25.0 % test; 200")
     assert rest == ["–"] * 6
     assert "| 1 of 2 | 0.100 (1 seed) | 25.0 ± 35.4 (2 seeds) |" in starts_depth.details(results)
 
