@@ -94,7 +94,9 @@ def described(claim: Claim, results: Results) -> str:
 def add_setting(parser: argparse.ArgumentParser) -> None:
     """The options that a `Setting` is made from."""
     parser.add_argument("--scale", choices=SCALES[:2], default="small")
-    parser.add_argument("--dataset", choices=PICTURES, default="digits")
+    parser.add_argument(
+        "--dataset", choices=PICTURES, default="digits", help="claims without data ignore it"
+    )
     parser.add_argument("--seeds", type=positive_integer, help="number of seeds, counted from 0")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, to try the script")
 

@@ -230,6 +230,7 @@ def test_plans(name):
         assert len({run.name for run in runs}) == len(runs) > 0
         assert all(json.loads(json.dumps(run.options)) for run in runs)
     assert claim.page_runs
+    assert {"digits", "cifar10"} <= set(claim.datasets)
 
 
 def test_hours():
