@@ -62,6 +62,11 @@ def listed(found: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
+def print_provenance(module: str, seed: int) -> None:
+    """Versions, seed and command of a script below `benchmarks`."""
+    print(f"{listed(versions())}\nseed {seed}, command: {command_of(module)}", flush=True)
+
+
 def whole_number(text: str) -> int:
     """An integer from zero."""
     return _from(text, 0)

@@ -11,14 +11,7 @@ import time
 import keras
 
 from benchmarks import mobile_net
-from benchmarks.command_line import (
-    Parser,
-    command_of,
-    listed,
-    positive_integer,
-    versions,
-    whole_number,
-)
+from benchmarks.command_line import Parser, positive_integer, print_provenance, whole_number
 from benchmarks.speed import measure, pairing
 
 
@@ -29,8 +22,8 @@ def main() -> None:
     add("--rounds", type=positive_integer, default=40, help="rounds of step times")
     add("--steps", type=positive_integer, default=5, help="steps timed in one go")
     arguments = parser.parse_args()
-    print(listed(versions()))
-    print(f"seed {arguments.seed}, command: {command_of('jit_compile')}\n")
+    print_provenance("jit_compile", arguments.seed)
+    print()
 
     keras.utils.set_random_seed(arguments.seed)
     training_steps, first = {"plain": mobile_net.training_step(mobile_net.plain())}, {}

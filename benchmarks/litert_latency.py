@@ -21,14 +21,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 import tfspecnorm
-from benchmarks.command_line import (
-    Parser,
-    command_of,
-    listed,
-    positive_integer,
-    versions,
-    whole_number,
-)
+from benchmarks.command_line import Parser, positive_integer, print_provenance, whole_number
 from benchmarks.speed import pairing
 from tfspecnorm import models
 from tfspecnorm.models import normalizations
@@ -65,8 +58,8 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=whole_number, default=0)
     options = parser.parse_args()
-    print(listed(versions()))
-    print(f"seed {options.seed}, command: {command_of('litert_latency')}\n")
+    print_provenance("litert_latency", options.seed)
+    print()
     print("| network | normalization | operators | plain | bytes more | ms | ratio | middle half |")
     print("|---|---|---|---|---|---|---|---|")
     rows = []

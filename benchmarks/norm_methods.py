@@ -15,14 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.command_line import (
-    Parser,
-    command_of,
-    listed,
-    positive_integer,
-    versions,
-    whole_number,
-)
+from benchmarks.command_line import Parser, positive_integer, print_provenance, whole_number
 from tfspecnorm import norms
 
 ESTIMATE, UPPER_BOUND, CIRCULAR = "estimate", "upper bound", "exact circular"
@@ -150,8 +143,7 @@ def main() -> None:
     add("--seed", type=whole_number, default=0, help="of the kernel")
     arguments = parser.parse_args()
     taps, channels = arguments.taps, arguments.channels
-    print(listed(versions()))
-    print(f"seed {arguments.seed}, command: {command_of('norm_methods')}")
+    print_provenance("norm_methods", arguments.seed)
     print(
         f"{taps}×{taps}, {channels} to {channels} channels, {arguments.size}² pixels\n", flush=True
     )

@@ -158,7 +158,7 @@ def _high_rates(records: Records) -> Finding:
         f"failed runs: {counts}" if counts else "–",
         spread.judged(signs),
         f"{_HERE}; compared in each network: how many of the rates from {HIGH:g} on a seed fails "
-        "at; failed: loss no number (no run), or training accuracy below twice chance in the end",
+        "at; failed: loss no number, or training accuracy below twice chance in the end",
     )
 
 

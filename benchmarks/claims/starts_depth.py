@@ -33,8 +33,7 @@ _NETWORKS = {
 }
 _WEAK = (
     "; little of the signal reaches the head through 100 layers (table below), probably because "
-    "zero padding takes some at the borders of the 8×8 maps in every layer, and all trainings of "
-    "that depth were given up after 41 epochs"
+    "zero padding takes some at the borders of the 8×8 maps in every layer"
 )
 # By network and start: below 100 layers, and from there on.
 _PAPER = {
@@ -207,9 +206,9 @@ def _described(rows: list[dict[str, Any]]) -> str:
 def details(results: Results) -> str:
     lines = [
         "| network | layers | start | mean length of the head's input at the start "
-        "| seeds that learn | rate | diverged | training loss at the end, of the others "
+        "| seeds that learn | rate | epochs | diverged | training loss at the end, of the others "
         "| test accuracy, % |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     head = len(lines)
     for network in GROUPS:
@@ -221,13 +220,15 @@ def details(results: Results) -> str:
             rates = ", ".join(
                 "–" if row["accuracy"] is None else f"{row['rate']:g}" for row in rows
             )
+            epochs = ", ".join(str(len(row["losses"])) for row in rows)
             learns = f"{sum(row['learned'] for row in rows)} of {len(rows)}"
             lost = f"{len(rows) - len(losses)} of {len(rows)}"
             loss = spread.spread(losses, 3) if losses else "–"
             accuracy = spread.spread(accuracies, 1)
             sizes = [row["features"] for row in rows if row["features"] is not None]
             size = f"{statistics.fmean(sizes):.2g}" if sizes else "–"
-            cells = [network.upper(), str(depth), start, size, learns, rates, lost, loss, accuracy]
+            cells = [network.upper(), str(depth), start, size, learns, rates, epochs]
+            cells += [lost, loss, accuracy]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) if len(lines) > head else ""
 
