@@ -1,21 +1,24 @@
 """W̄ = s·W/σ(W), its bounded form, and their gradient."""
 
+import functools
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-from tfspecnorm.norms import Measurement
-from tfspecnorm.norms.measurement import TINY, inverse_of
+from tfspecnorm.norms import LinearMap, Measurement
+from tfspecnorm.norms._traced_once import traced_once
+from tfspecnorm.norms.measurement import TINY, OuterProduct, inverse_of, outer
 
 # Note [Closed form]
 # With d = σ, or max(σ/c, 1), and G = ∂L/∂W̄ the gradient of W̄ = W/d is
 #     (G − ⟨G, W̄⟩·d′·∂σ/∂W) / d,   ∂σ/∂W = v uᵀ with constant u, v,
 # or a sum of such products, as the norm says. A constant factor s of W̄ is part of 1/d.
 # On TensorFlow and PyTorch every operation has a price of its own, and writing this out
-# halves the number of them. σ enters as an argument without a gradient: the first derivative
-# is complete as it stands, and the second one reaches σ through the arguments. XLA fuses what
+# halves the number of them. σ enters without a gradient: the first derivative is complete as it
+# stands, and the second one reaches σ through what the first one is computed from. XLA fuses what
 # automatic differentiation makes of the quotient to the same, so JAX keeps it, and with it
 # forward-mode derivatives and `jax.checkpoint`, which a custom gradient would break.
 
@@ -51,40 +54,86 @@ def quotient(
         inverse = ops.where(small, 1.0, bound / ops.where(small, 1.0, sigma))
         weight = ops.cast(ops.logical_not(small), sigma.dtype) * (1.0 / bound)
         factors = [(weight * first, *rest) for first, *rest in factors]
+    maps = tuple(
+        part.linear_map if isinstance(part, OuterProduct) else None
+        for part in measurement.direction
+    )
+    in_order = len(maps) == 1 and (maps[0] is None or maps[0].keeps_order)
+    divide = _divided_in_order if in_order else functools.partial(_divided, maps=maps)
     constant = scale if isinstance(scale, float) else 1.0
-    divide = _closed_form(measurement.direction, constant)
-    result = divide(kernel, inverse, *itertools.chain(*factors))
+    sides = itertools.chain(*factors)
+    result = divide(kernel, inverse, *sides, scale=constant, shapes=(kernel.shape,))
     return result if isinstance(scale, float) else scale * result
 
 
-def _closed_form(direction: tuple[Any, ...], scale: float) -> Any:
-    """s·W/d as a function of W, 1/d and the factors of ∂d/∂W, see Note [Closed form]."""
+@traced_once(sizes_matter=True)
+def _divided(
+    kernel: Any, inverse: Any, *factors: Any, scale: float, maps: tuple[LinearMap | None, ...]
+) -> Any:
+    """s·W/d from 1/d and the factors of ∂d/∂W, each with its map, or `None` for a whole kernel."""
 
+    def correction(upstream: Any, inner: Any, *factors: Any) -> Any:
+        total, waiting = 0.0, iter(factors)
+        for linear_map in maps:
+            part = inner * next(waiting)
+            if linear_map is not None:
+                part = linear_map.kernel(outer(part, next(waiting)))
+            total = total + part
+        return total
+
+    return _closed_form(kernel, inverse, factors, scale, correction)
+
+
+@traced_once()
+def _divided_in_order(kernel: Any, inverse: Any, *factors: Any, scale: float) -> Any:
+    """The same for one part, whose entries lie as those of the kernel."""
+
+    def correction(upstream: Any, inner: Any, *factors: Any) -> Any:
+        part = inner * factors[0]
+        if len(factors) == 1:
+            return part
+        return ops.reshape(outer(part, factors[1]), ops.shape(upstream))
+
+    return _closed_form(kernel, inverse, factors, scale, correction)
+
+
+def _closed_form(
+    kernel: Any,
+    inverse: Any,
+    factors: tuple[Any, ...],
+    scale: float,
+    correction: Callable[..., Any],
+) -> Any:
+    """s·W/d with its gradient, see Note [Closed form]; the correction is linear in ⟨G, W̄⟩."""
+
+    def corrected(upstream: Any, effective: Any, multiplier: Any, factors: Any) -> Any:
+        inner = ops.sum(upstream * effective)
+        if scale != 1.0:
+            inner = inner * (1.0 / scale)
+        return (upstream - correction(upstream, inner, *factors)) * multiplier
+
+    if keras.backend.backend() == "torch":
+
+        @ops.custom_gradient
+        def divide_by(kernel: Any, inverse: Any, *factors: Any) -> Any:
+            def gradient(kernel: Any, inverse: Any, *factors: Any, upstream: Any) -> Any:
+                multiplier = scale * inverse
+                found = corrected(upstream, kernel * multiplier, multiplier, factors)
+                return (found, *(None for _ in range(1 + len(factors))))
+
+            return kernel * (scale * inverse), gradient
+
+        return divide_by(kernel, inverse, *factors)
+
+    multiplier = inverse if scale == 1.0 else scale * inverse
+
+    # TensorFlow makes operations for each argument, and reaches what is none.
     @ops.custom_gradient
-    def divide(kernel: Any, inverse: Any, *factors: Any) -> Any:
-        multiplier = inverse if scale == 1.0 else scale * inverse
+    def divide(kernel: Any) -> Any:
         effective = kernel * multiplier
+        return effective, lambda upstream: corrected(upstream, effective, multiplier, factors)
 
-        def gradient(*given: Any, upstream: Any = None) -> tuple[Any, ...]:
-            # PyTorch passes the arguments and names the gradient; TensorFlow passes it alone.
-            if upstream is None:
-                (upstream,), factor, sides, result = given, multiplier, factors, effective
-            else:
-                raw, reciprocal, *sides = given
-                factor = scale * reciprocal
-                result = raw * factor
-            inner = ops.sum(upstream * result)
-            if scale != 1.0:
-                inner = inner * (1.0 / scale)
-            numerator, waiting = upstream, iter(sides)
-            for part in direction:
-                first, *rest = itertools.islice(waiting, len(part.factors))
-                numerator = numerator - part.kernel(inner * first, *rest)
-            return (numerator * factor, *(None for _ in range(1 + len(sides))))
-
-        return effective, gradient
-
-    return divide
+    return divide(kernel)
 
 
 def _factor(sigma: Any, scale: Any, bound: float | None) -> Any:

@@ -12,6 +12,7 @@ from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.layers._warm_start import concrete
 from tfspecnorm.norms import LinearMap
+from tfspecnorm.norms._traced_once import traced_once
 from tfspecnorm.norms.measurement import TINY
 
 
@@ -77,17 +78,10 @@ class WeightNorm(Reparameterization):
         self._gains[kernel.name] = gain
 
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
-        matrix = kernel.linear_map.matrix(value)
         *blocks, _, outputs = kernel.linear_map.matrix_shape
         gain = ops.reshape(self._gains[kernel.name].value, (*blocks, 1, outputs))
-        # A constant factor makes the largest entry 1: the length does not matter, and its
-        # square neither overflows nor vanishes.
-        largest = ops.stop_gradient(ops.max(ops.abs(matrix), axis=-2, keepdims=True))
-        usable = largest > TINY
-        matrix = matrix / ops.where(usable, largest, 1.0)
-        squared = ops.sum(ops.square(matrix), axis=-2, keepdims=True)
-        factor = ops.where(usable, gain * ops.rsqrt(ops.where(usable, squared, 1.0)), 1.0)
-        return kernel.linear_map.kernel(matrix * factor)
+        matrix = _scaled(kernel.linear_map.matrix(value), gain)
+        return kernel.linear_map.kernel(matrix)
 
     def gains(self) -> dict[str, keras.Variable]:
         """The gain variable of each kernel, by the kernel's name.
@@ -115,6 +109,18 @@ class WeightNorm(Reparameterization):
         self.check_built("restart")
         for kernel in self.kernels:
             self._gains[kernel.name].assign(_lengths_initializer(kernel)(None))
+
+
+@traced_once()
+def _scaled(matrix: Any, gain: Any) -> Any:
+    """The matrix with columns of the lengths that the gains say."""
+    # A constant factor makes the largest entry 1: the length does not matter, and its
+    # square neither overflows nor vanishes.
+    largest = ops.stop_gradient(ops.max(ops.abs(matrix), axis=-2, keepdims=True))
+    usable = largest > TINY
+    matrix = matrix / ops.where(usable, largest, 1.0)
+    squared = ops.sum(ops.square(matrix), axis=-2, keepdims=True)
+    return matrix * ops.where(usable, gain * ops.rsqrt(ops.where(usable, squared, 1.0)), 1.0)
 
 
 def _units(linear_map: LinearMap) -> int:

@@ -10,8 +10,16 @@ from tfspecnorm.norms import _grid_maximum, _transfer_matrices
 from tfspecnorm.norms._geometry import as_convolution, sizes_known
 from tfspecnorm.norms._stateless import Stateless
 from tfspecnorm.norms._symbol import Peak, image_at, peak, symbol
+from tfspecnorm.norms._traced_once import traced_once
 from tfspecnorm.norms.linear_map import LinearMap
-from tfspecnorm.norms.measurement import EXACT, TINY, UPPER_BOUND, Measurement, WholeKernel
+from tfspecnorm.norms.measurement import (
+    EXACT,
+    TINY,
+    UPPER_BOUND,
+    Measurement,
+    WholeKernel,
+    inverse_of,
+)
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
@@ -103,27 +111,8 @@ class Fourier(Stateless):
             ValueError: If the kernel is none of a convolution.
         """
         check_convolution(linear_map)
-        given = symbol(kernel, linear_map)
-        found = peak(given)
-        image = image_at(given.scaled, found, given.inputs)
-        excess = given.tables.excess
-        if given.is_vector:
-            factors = _vector_gradient(image, found)
-        else:
-            factors, norm = _matrix_gradient(image, found, given.inputs)
-        gradient = sum(left[:, None] * right for left, right in factors)[:, None, :]
-        if not given.is_vector:
-            gradient = excess * ops.sqrt(found.square) / (norm + TINY) * gradient
-        elif excess != 1.0:
-            gradient = excess * gradient
-        blocks = given.kernel.shape[1]
-        if blocks > 1:
-            selected = ops.equal(np.arange(blocks, dtype="int32")[:, None], found.block)
-            gradient = ops.where(selected, gradient, 0.0)
-        # An entry that is not finite shows, in whichever block it is.
-        sigma = ops.sum(given.kernel * gradient) + 0.0 * ops.sum(given.scaled)
-        direction = WholeKernel(as_convolution(linear_map).unstacked(gradient))
-        return Measurement(sigma, {}, (direction,))
+        sigma, inverse, gradient = _measured(kernel, linear_map=linear_map)
+        return Measurement(sigma, {}, (WholeKernel(gradient),), inverse)
 
 
 def guarantee_of(linear_map: LinearMap) -> str:
@@ -143,6 +132,31 @@ def check_convolution(linear_map: LinearMap) -> None:
             "Argument `linear_map` must be that of a convolution. "
             f"Received: linear_map={linear_map!r}"
         )
+
+
+@traced_once(sizes_matter=True)
+def _measured(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
+    """σ, 1/σ and the gradient of σ, which is zero but for the block of the peak."""
+    given = symbol(kernel, linear_map)
+    found = peak(given)
+    image = image_at(given.scaled, found, given.inputs)
+    excess = given.tables.excess
+    if given.is_vector:
+        factors = _vector_gradient(image, found)
+    else:
+        factors, norm = _matrix_gradient(image, found, given.inputs)
+    gradient = sum(left[:, None] * right for left, right in factors)[:, None, :]
+    if not given.is_vector:
+        gradient = excess * ops.sqrt(found.square) / (norm + TINY) * gradient
+    elif excess != 1.0:
+        gradient = excess * gradient
+    blocks = given.kernel.shape[1]
+    if blocks > 1:
+        selected = ops.equal(np.arange(blocks, dtype="int32")[:, None], found.block)
+        gradient = ops.where(selected, gradient, 0.0)
+    # An entry that is not finite shows, in whichever block it is.
+    sigma = ops.sum(given.kernel * gradient) + 0.0 * ops.sum(given.scaled)
+    return sigma, inverse_of(sigma), as_convolution(linear_map).unstacked(gradient)
 
 
 def _vector_gradient(image: Any, found: Peak) -> list[tuple[Any, Any]]:

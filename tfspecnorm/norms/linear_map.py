@@ -92,6 +92,11 @@ class LinearMap:
         return (blocks, inputs, outputs) if self.block_axes else (inputs, outputs)
 
     @property
+    def keeps_order(self) -> bool:
+        """Whether the kernel is one matrix in another shape, entry by entry."""
+        return not self.block_axes and self._axes == tuple(range(len(self._view)))
+
+    @property
     def tap_axes(self) -> tuple[int, ...]:
         """Axes of the view that count the taps of a convolution: all but its last two."""
         if self.kind in (CONVOLUTION, TRANSPOSED_CONVOLUTION, DEPTHWISE_CONVOLUTION):

@@ -9,8 +9,9 @@ from keras import ops
 from tfspecnorm._configurable import Configurable
 from tfspecnorm.norms._compiled import compiled
 from tfspecnorm.norms._leading_vectors import leading_singular_vectors
+from tfspecnorm.norms._traced_once import traced_once
 from tfspecnorm.norms.linear_map import LinearMap
-from tfspecnorm.norms.measurement import ESTIMATE, Measurement, OuterProduct
+from tfspecnorm.norms.measurement import ESTIMATE, Measurement, OuterProduct, inverse_of
 
 TRACED_WARM_UP_STEPS = 30
 
@@ -106,25 +107,40 @@ class Matrix(Configurable):
         matrix = linear_map.matrix(ops.convert_to_tensor(kernel))
         vector_u = ops.convert_to_tensor(state["vector_u"])
         vector_v = ops.convert_to_tensor(state["vector_v"])
-        if power_iterations:
-            step = compiled(iterate) if jit_compile else iterate
-            vector_u, vector_v = step(
-                ops.stop_gradient(matrix), vector_u, vector_v, power_iterations
-            )
-        vector_u = ops.stop_gradient(vector_u)
-        image = _times(matrix, vector_u)
-        vector_v = ops.stop_gradient(normalized(image, vector_v))
-        sigma = ops.sum(vector_v * image, axis=-1)
-        left = vector_v
-        if linear_map.block_axes:
-            blocks, sigma = sigma, ops.max(sigma)
-            leading = ops.cast(ops.equal(blocks, sigma), blocks.dtype)
-            left = vector_v * ops.stop_gradient(leading / ops.sum(leading))[:, None]
+        vector_u, vector_v, left, sigma, inverse = _measured(
+            matrix,
+            vector_u,
+            vector_v,
+            shapes=(vector_u.shape, vector_v.shape, vector_v.shape, (), ()),
+            iterations=power_iterations,
+            jit_compile=jit_compile,
+        )
         return Measurement(
             sigma,
             {"vector_u": vector_u, "vector_v": vector_v},
             (OuterProduct(linear_map, left, vector_u),),
+            inverse,
         )
+
+
+@traced_once()
+def _measured(
+    matrix: Any, vector_u: Any, vector_v: Any, iterations: int, jit_compile: bool
+) -> tuple[Any, ...]:
+    """Both vectors, v as a factor of σ's gradient, σ and 1/σ."""
+    if iterations:
+        step = compiled(iterate) if jit_compile else iterate
+        vector_u, vector_v = step(ops.stop_gradient(matrix), vector_u, vector_v, iterations)
+    vector_u = ops.stop_gradient(vector_u)
+    image = _times(matrix, vector_u)
+    vector_v = ops.stop_gradient(normalized(image, vector_v))
+    sigma = ops.sum(vector_v * image, axis=-1)
+    left = vector_v
+    if len(matrix.shape) > 2:
+        blocks, sigma = sigma, ops.max(sigma)
+        leading = ops.cast(ops.equal(blocks, sigma), blocks.dtype)
+        left = vector_v * ops.stop_gradient(leading / ops.sum(leading))[:, None]
+    return vector_u, vector_v, left, sigma, inverse_of(sigma)
 
 
 def random_state(shapes: dict[str, tuple[int, ...]], dtype: Any) -> dict[str, Any]:

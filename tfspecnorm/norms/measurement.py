@@ -38,7 +38,7 @@ class OuterProduct(NamedTuple):
 
     def kernel(self, left: Any, right: Any) -> Any:
         """The kernel that factors like these make."""
-        return self.linear_map.kernel(_outer(left, right))
+        return self.linear_map.kernel(outer(left, right))
 
 
 class WholeKernel(NamedTuple):
@@ -85,7 +85,8 @@ def inverse_of(sigma: Any) -> Any:
     return ops.reciprocal(ops.where(ops.stop_gradient(sigma) <= TINY, 1.0, sigma))
 
 
-def _outer(left: Any, right: Any) -> Any:
+def outer(left: Any, right: Any) -> Any:
+    """The matrix v uᵀ of two vectors, or a stack of them."""
     left, right = ops.expand_dims(left, -1), ops.expand_dims(right, -2)
     return ops.matmul(left, right) if _products_are_exact() else left * right
 

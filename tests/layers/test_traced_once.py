@@ -1,0 +1,153 @@
+"""What graphs of TensorFlow hold once for all kernels: derivatives, lifetime, converters."""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tests import tools
+from tfspecnorm import layers
+from tfspecnorm.layers import scales
+
+pytestmark = pytest.mark.skipif(
+    tools.BACKEND != "tensorflow", reason="the other backends have no such graphs"
+)
+
+WRAPPERS = {
+    "SN": layers.SpectralNorm,
+    "scaled": lambda layer: layers.SpectralNorm(layer, scale=1.4),
+    "learned": lambda layer: layers.SpectralNorm(layer, scale=scales.Learned()),
+    "bounded": lambda layer: layers.SpectralNorm(layer, bound=0.8),
+    "three iterations": lambda layer: layers.SpectralNorm(layer, power_iterations=3),
+    "XLA": lambda layer: layers.SpectralNorm(layer, jit_compile=True),
+    "BSN": layers.BidirectionalSpectralNorm,
+    "WN": layers.WeightNorm,
+}
+
+
+def network(wrap):
+    """Kernels of several ranks and sizes: in order, transposed, in groups, depthwise."""
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 2)),
+            wrap(keras.layers.Conv2D(4, 3, activation="tanh")),
+            wrap(keras.layers.DepthwiseConv2D(3, padding="same")),
+            wrap(keras.layers.Conv2D(6, 3, groups=2, strides=2)),
+            wrap(keras.layers.Conv2DTranspose(3, 3, activation="tanh")),
+            keras.layers.Flatten(),
+            wrap(keras.layers.Dense(5, activation="tanh")),
+            wrap(keras.layers.Dense(2)),
+        ]
+    )
+
+
+def dense_network(count, wrap=layers.SpectralNorm):
+    keras.utils.set_random_seed(0)
+    dense = [wrap(keras.layers.Dense(size)) for size in range(3, 3 + count)]
+    return keras.Sequential([keras.Input((4,)), *dense])
+
+
+def derivatives(model, inputs):
+    """Of a loss in training mode, and of the squared length of its gradient in the inputs."""
+    import tensorflow as tf
+
+    variables = [variable.value for variable in model.trainable_variables]
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch(inputs)
+        with tf.GradientTape() as inner:
+            inner.watch(inputs)
+            loss = ops.sum(model(inputs, training=True) ** 2)
+        penalty = ops.sum(inner.gradient(loss, inputs) ** 2)
+    return [*outer.gradient(loss, variables), *outer.gradient(penalty, variables)]
+
+
+def calls_in(graph):
+    return [op.get_attr("f").name for op in graph.get_operations() if op.type == "PartitionedCall"]
+
+
+def operations_of_a_step(model):
+    import tensorflow as tf
+
+    @tf.function
+    def step(inputs):
+        with tf.GradientTape() as tape:
+            loss = ops.sum(model(inputs, training=True) ** 2)
+        return tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+
+    return len(step.get_concrete_function(tf.TensorSpec((2, 4))).graph.get_operations())
+
+
+def training_graph(model, shape=(4,)):
+    import tensorflow as tf
+
+    @tf.function
+    def step(inputs):
+        return derivatives(model, inputs)
+
+    return step.get_concrete_function(tf.TensorSpec((2, *shape))).graph
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_derivatives_in_a_graph_are_those_without(wrapper):
+    import tensorflow as tf
+
+    model = network(WRAPPERS[wrapper])
+    inputs = ops.convert_to_tensor(tools.random(3, 8, 8, 2))
+    start = model.get_weights()
+    expected = derivatives(model, inputs)
+    moved = model.get_weights()
+    model.set_weights(start)
+    found = tf.function(derivatives)(model, inputs)
+    for one, other in zip(model.get_weights(), moved, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    scale = max(float(ops.max(ops.abs(part))) for part in expected if part is not None)
+    for one, other in zip(found, expected, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5 * scale)
+
+
+def test_a_graph_holds_each_function_once():
+    few, many = (calls_in(training_graph(dense_network(count))) for count in (2, 6))
+    assert len(many) == 3 * len(few)
+    assert len(set(many)) == len(set(few))
+
+
+def test_a_layer_adds_few_operations():
+    """In a training step; without functions a hundred."""
+    plain, normalized = (
+        [operations_of_a_step(dense_network(count, wrap)) for count in (2, 6)]
+        for wrap in (lambda layer: layer, layers.SpectralNorm)
+    )
+    added = [found[1] - found[0] for found in (plain, normalized)]
+    assert added[1] <= added[0] + 4 * 25
+
+
+def test_the_graph_of_a_model_is_not_kept():
+    graph = training_graph(network(layers.SpectralNorm), (8, 8, 2))
+    kept = weakref.ref(graph)
+    assert calls_in(graph)
+    del graph
+    gc.collect()
+    assert kept() is None
+
+
+def test_litert_file_of_a_model_that_is_not_folded(tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    model = network(layers.SpectralNorm)
+    model.compile("sgd", "mse")
+    inputs = tools.random(1, 8, 8, 2).astype("float32")
+    model.fit(inputs, np.ones((1, 2)), verbose=0)
+    path = tmp_path / "model.tflite"
+    model.export(path, format="litert", verbose=False)
+    interpreter = Interpreter(model_path=str(path))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
+    interpreter.invoke()
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_allclose(found, tools.array(model(inputs)), atol=1e-5)

@@ -1,0 +1,90 @@
+"""Functions that graphs of TensorFlow hold once, however many kernels they are called for."""
+
+import functools
+import weakref
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import keras
+
+# Note [Traced once]
+# Before the first step TensorFlow spends half a millisecond on each operation of a graph: it is
+# traced in Python, and optimized. A norm and its gradient are a hundred operations for each
+# kernel. A function is traced once, and a call is one operation, in whose place TensorFlow puts
+# the function's when it optimizes. (Left apart they would be optimized once, too, but each call
+# then costs 14 microseconds in every step.)
+#
+# A custom gradient keeps the graph in which it is defined for good. In such a function that is
+# a small graph, not that of a model.
+
+
+def traced_once(sizes_matter: bool = False) -> Callable[..., Callable[..., Any]]:
+    """Decorator of a pure function of tensors, see Note [Traced once].
+
+    Tensors are its positional arguments; what it is called with by name is hashable, but for
+    `shapes`, which it does not see: those of the tensors that it returns.
+
+    Args:
+        sizes_matter: Whether tensors of other sizes make a function of their own, which lives as
+            long as the graph that calls it. Else the function knows no more than their numbers of
+            axes, and lives as long as the process.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        everywhere: dict[Hashable, Any] = {}
+
+        @functools.wraps(function)
+        def call(
+            *tensors: Any,
+            shapes: Sequence[tuple[int, ...]] | None = None,
+            **options: Hashable,
+        ) -> Any:
+            if not _in_a_graph():
+                return function(*tensors, **options)
+            import tensorflow as tf
+
+            # To Keras a variable is a tensor.
+            tensors = tuple(map(tf.convert_to_tensor, tensors))
+            specs = tuple(
+                tf.TensorSpec(part.shape if sizes_matter else [None] * len(part.shape), part.dtype)
+                for part in tensors
+            )
+            known = _of_this_graph() if sizes_matter else everywhere
+            key = function, specs, *options.items()
+            if key not in known:
+                known[key] = _traced(functools.partial(function, **options), specs)
+            found = known[key](*tensors)
+            for part, shape in zip(tf.nest.flatten(found), shapes or (), strict=shapes is not None):
+                part.set_shape(shape)
+            return found
+
+        return call
+
+    return decorate
+
+
+def _in_a_graph() -> bool:
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.executing_eagerly()
+
+
+def _of_this_graph() -> dict[Hashable, Any]:
+    import tensorflow as tf
+
+    return _by_graph().setdefault(tf.compat.v1.get_default_graph(), {})
+
+
+@functools.cache
+def _by_graph() -> weakref.WeakKeyDictionary[Any, dict[Hashable, Any]]:
+    return weakref.WeakKeyDictionary()
+
+
+def _traced(function: Callable[..., Any], specs: tuple[Any, ...]) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    with tf.init_scope():
+        traced = tf.function(function, input_signature=specs, autograph=False)
+        return traced.get_concrete_function()
