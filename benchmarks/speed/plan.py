@@ -37,9 +37,6 @@ _PARTS = (
 )
 _COMPILED = ("none", "keras SN", "SN", "SN, grouped")
 _GAN = ("none", "batch normalization", "keras SN", "SN", "SN, grouped", "WN")
-# Keras' wrapper assigns to its kernel in each of the two calls of a discriminator, and PyTorch
-# refuses to differentiate through the first one.
-_GAN_ON_TORCH = tuple(name for name in _GAN if name != "keras SN")
 
 
 def _measured(
@@ -55,6 +52,14 @@ def _measured(
     if contenders:
         given += ("--contenders", *contenders)
     return Run(name or f"tensorflow-{network}", environment, "measure", given, backend)
+
+
+def _on_backend(network: str, backend: str) -> tuple[str, ...]:
+    if network != "sn_dcgan":
+        return _SHORT
+    # Keras' wrapper assigns to its kernel in each of the two calls of a discriminator, and PyTorch
+    # refuses to differentiate through the first one.
+    return tuple(name for name in _GAN if (name, backend) != ("keras SN", "torch"))
 
 
 def _times(rounds: int, calls: int, first: int, inference: int) -> tuple[str, ...]:
@@ -91,11 +96,7 @@ _BACKENDS = [
     _measured(
         network,
         *_times(*times, 0, 0),
-        contenders=_SHORT
-        if network != "sn_dcgan"
-        else _GAN_ON_TORCH
-        if backend == "torch"
-        else _GAN,
+        contenders=_on_backend(network, backend),
         name=f"{backend}-{network}",
         environment=environment,
         backend=backend,
@@ -158,7 +159,7 @@ _MEMORY = [
 _NETWORK = ("--framework", "project", "--network", "mobilenet_v2")
 RUNS = [
     _measured("mobilenet_v2", *_times(12, 6, 2, 6)),
-    _measured("vgg7", *_times(10, 6, 2, 6)),
+    _measured("vgg7", *_times(30, 6, 2, 6)),
     _measured(
         "mobilenet_v2",
         *_times(20, 10, 0, 0),

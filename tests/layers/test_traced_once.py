@@ -9,8 +9,9 @@ import pytest
 from keras import ops
 
 from tests import tools
-from tfspecnorm import layers
+from tfspecnorm import layers, norms
 from tfspecnorm.layers import scales
+from tfspecnorm.layers._quotient import quotient
 
 pytestmark = pytest.mark.skipif(
     tools.BACKEND != "tensorflow", reason="the other backends have no such graphs"
@@ -134,6 +135,64 @@ def test_the_graph_of_a_model_is_not_kept():
     del graph
     gc.collect()
     assert kept() is None
+
+
+@pytest.mark.parametrize("wrapper", ["SN", "BSN", "WN"])
+def test_second_derivative_of_a_loop_compiled_by_xla(wrapper):
+    """A recurrent cell with a normalized kernel: the body of a loop is what it was."""
+    import tensorflow as tf
+
+    @keras.saving.register_keras_serializable("tests")
+    class Cell(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.state_size = 3
+            self.dense = WRAPPERS[wrapper](keras.layers.Dense(3))
+
+        def build(self, shape):
+            self.dense.build((None, shape[-1] + 3))
+
+        def call(self, inputs, states):
+            state = ops.tanh(self.dense(ops.concatenate([inputs, states[0]], axis=-1)))
+            return state, [state]
+
+    keras.utils.set_random_seed(0)
+    layer = keras.layers.RNN(Cell())
+    inputs = ops.convert_to_tensor(tools.random(2, 4, 2))
+    layer(inputs)
+    variables = [variable.value for variable in layer.trainable_variables]
+
+    def penalty():
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                inner.watch(inputs)
+                loss = ops.sum(layer(inputs, training=True) ** 2)
+            value = ops.sum(inner.gradient(loss, inputs) ** 2)
+        return [part for part in outer.gradient(value, variables) if part is not None]
+
+    start = [variable.numpy() for variable in layer.variables]
+    expected = tf.function(penalty)()
+    for variable, value in zip(layer.variables, start, strict=True):
+        variable.assign(value)
+    found = tf.function(penalty, jit_compile=True)()
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_a_map_described_by_lists():
+    import tensorflow as tf
+
+    linear_map = norms.LinearMap("dense", [3, 4], [0])
+    kernel = tools.random(3, 4).astype("float32")
+    state = norms.Matrix().warm_up(kernel, linear_map)
+    state = {name: vector.astype("float32") for name, vector in state.items()}
+
+    @tf.function
+    def divided(kernel):
+        return quotient(kernel, norms.Matrix()(kernel, state, linear_map))
+
+    largest = np.linalg.svd(divided(ops.convert_to_tensor(kernel)), compute_uv=False)[0]
+    np.testing.assert_allclose(largest, 1.0, rtol=1e-5)
 
 
 def test_litert_file_of_a_model_that_is_not_folded(tmp_path):

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -72,7 +72,7 @@ def _divided(
 ) -> Any:
     """s·W/d from 1/d and the factors of ∂d/∂W, each with its map, or `None` for a whole kernel."""
 
-    def correction(upstream: Any, inner: Any, *factors: Any) -> Any:
+    def correction(inner: Any, factors: Sequence[Any], _: Any) -> Any:
         total, waiting = 0.0, iter(factors)
         for linear_map in maps:
             part = inner * next(waiting)
@@ -88,7 +88,7 @@ def _divided(
 def _divided_in_order(kernel: Any, inverse: Any, *factors: Any, scale: float) -> Any:
     """The same for one part, whose entries lie as those of the kernel."""
 
-    def correction(upstream: Any, inner: Any, *factors: Any) -> Any:
+    def correction(inner: Any, factors: Sequence[Any], upstream: Any) -> Any:
         part = inner * factors[0]
         if len(factors) == 1:
             return part
@@ -100,17 +100,20 @@ def _divided_in_order(kernel: Any, inverse: Any, *factors: Any, scale: float) ->
 def _closed_form(
     kernel: Any,
     inverse: Any,
-    factors: tuple[Any, ...],
+    factors: Sequence[Any],
     scale: float,
     correction: Callable[..., Any],
 ) -> Any:
-    """s·W/d with its gradient, see Note [Closed form]; the correction is linear in ⟨G, W̄⟩."""
+    """s·W/d with its gradient, see Note [Closed form].
 
-    def corrected(upstream: Any, effective: Any, multiplier: Any, factors: Any) -> Any:
+    The correction is ⟨G, W̄⟩·∂d/∂W, of the inner product, the factors and G.
+    """
+
+    def corrected(upstream: Any, effective: Any, multiplier: Any, sides: Sequence[Any]) -> Any:
         inner = ops.sum(upstream * effective)
         if scale != 1.0:
             inner = inner * (1.0 / scale)
-        return (upstream - correction(upstream, inner, *factors)) * multiplier
+        return (upstream - correction(inner, sides, upstream)) * multiplier
 
     if keras.backend.backend() == "torch":
 

@@ -16,18 +16,22 @@ import keras
 #
 # A custom gradient keeps the graph in which it is defined for good. In such a function that is
 # a small graph, not that of a model.
+#
+# In bodies of loops and branches nothing is a function: XLA cannot compile second derivatives of
+# a loop whose calls hand over shapes, which a loop stores as if they changed.
 
 
 def traced_once(sizes_matter: bool = False) -> Callable[..., Callable[..., Any]]:
     """Decorator of a pure function of tensors, see Note [Traced once].
 
     Tensors are its positional arguments; what it is called with by name is hashable, but for
-    `shapes`, which it does not see: those of the tensors that it returns.
+    `shapes`, which it does not see: those of the tensors that it returns, where the caller does
+    not reshape them. The tensors' numbers of axes must be known.
 
     Args:
-        sizes_matter: Whether tensors of other sizes make a function of their own, which lives as
-            long as the graph that calls it. Else the function knows no more than their numbers of
-            axes, and lives as long as the process.
+        sizes_matter: Whether tensors of other sizes make a function of their own, of the graph
+            that calls it. Else the function knows no more than their numbers of axes, and one
+            serves all graphs of the process.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,7 +72,11 @@ def _in_a_graph() -> bool:
         return False
     import tensorflow as tf
 
-    return not tf.executing_eagerly()
+    if tf.executing_eagerly():
+        return False
+    # Graphs of control flow have no public name.
+    kind = type(tf.compat.v1.get_default_graph()).__name__
+    return not ("Body" in kind or "Branch" in kind)
 
 
 def _of_this_graph() -> dict[Hashable, Any]:

@@ -36,6 +36,9 @@ class Window:
     input_size: tuple[int | None, ...]
     output_padding: tuple[int, ...] | None = None
 
+    def __post_init__(self) -> None:
+        _lists_to_tuples(self)
+
 
 @dataclasses.dataclass(frozen=True)
 class LinearMap:
@@ -71,6 +74,9 @@ class LinearMap:
     block_axes: tuple[int, ...] = ()
     view_shape: tuple[int, ...] | None = None
     window: Window | None = None
+
+    def __post_init__(self) -> None:
+        _lists_to_tuples(self)
 
     @property
     def _view(self) -> tuple[int, ...]:
@@ -193,6 +199,14 @@ class LinearMap:
             entries = library.reshape(entries, [self._view[axis] for axis in axes])
             entries = library.transpose(entries, sorted(range(len(axes)), key=axes.__getitem__))
         return library.reshape(entries, self.kernel_shape)
+
+
+def _lists_to_tuples(description: Window | LinearMap) -> None:
+    """A description is a key of tables and functions, and lists are none."""
+    for field in dataclasses.fields(description):
+        value = getattr(description, field.name)
+        if isinstance(value, list):
+            object.__setattr__(description, field.name, tuple(value))
 
 
 def dense(kernel_shape: tuple[int, ...], kind: str = DENSE) -> LinearMap:
