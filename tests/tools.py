@@ -110,3 +110,16 @@ def fit_steps(model, inputs, targets, epochs=1, learning_rate=0.1):
     """Trains with plain gradient descent on whole batches."""
     model.compile(keras.optimizers.SGD(learning_rate), "mse")
     model.fit(inputs, targets, batch_size=len(inputs), epochs=epochs, verbose=0, shuffle=False)
+
+
+def litert_output(model, inputs, path):
+    """What the LiteRT file of a model computes."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    signature = [keras.InputSpec(shape=inputs.shape, dtype=str(inputs.dtype))]
+    model.export(path, format="litert", input_signature=signature, verbose=False)
+    interpreter = Interpreter(model_path=str(path))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])

@@ -168,18 +168,6 @@ def test_compiled_by_xla(wrapper, family):
         np.testing.assert_allclose(tools.array(model(inputs)), expected, atol=1e-5)
 
 
-def litert_output(model, inputs, path):
-    from ai_edge_litert.interpreter import Interpreter
-
-    signature = [keras.InputSpec(shape=inputs.shape, dtype=str(inputs.dtype))]
-    model.export(path, format="litert", input_signature=signature, verbose=False)
-    interpreter = Interpreter(model_path=str(path))
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-
-
 @pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="LiteRT files are made by TensorFlow")
 @compiled_pairs
 def test_litert_file_of_the_folded_model(wrapper, family, tmp_path):
@@ -187,7 +175,7 @@ def test_litert_file_of_the_folded_model(wrapper, family, tmp_path):
     model, _ = model_of(wrapper, family)
     inputs = data(family, batch=1)
     plain = tfspecnorm.fold(model)
-    found = litert_output(plain, inputs, tmp_path / "model.tflite")
+    found = tools.litert_output(plain, inputs, tmp_path / "model.tflite")
     np.testing.assert_allclose(found, tools.array(model(inputs)), atol=1e-5)
 
 

@@ -196,17 +196,9 @@ def test_a_map_described_by_lists():
 
 
 def test_litert_file_of_a_model_that_is_not_folded(tmp_path):
-    from ai_edge_litert.interpreter import Interpreter
-
     model = network(layers.SpectralNorm)
     model.compile("sgd", "mse")
     inputs = tools.random(1, 8, 8, 2).astype("float32")
     model.fit(inputs, np.ones((1, 2)), verbose=0)
-    path = tmp_path / "model.tflite"
-    model.export(path, format="litert", verbose=False)
-    interpreter = Interpreter(model_path=str(path))
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
-    interpreter.invoke()
-    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    found = tools.litert_output(model, inputs, tmp_path / "model.tflite")
     np.testing.assert_allclose(found, tools.array(model(inputs)), atol=1e-5)
