@@ -10,7 +10,7 @@ from keras import ops
 
 from tfspecnorm.norms import LinearMap, Measurement
 from tfspecnorm.norms._traced_once import traced_once
-from tfspecnorm.norms.measurement import TINY, OuterProduct, inverse_of, outer
+from tfspecnorm.norms.measurement import TINY, OuterProduct, WholeKernel, inverse_of, outer
 
 # Note [Closed form]
 # With d = σ, or max(σ/c, 1), and G = ∂L/∂W̄ the gradient of W̄ = W/d is
@@ -75,10 +75,10 @@ def _divided(
     def correction(inner: Any, factors: Sequence[Any], _: Any) -> Any:
         total, waiting = 0.0, iter(factors)
         for linear_map in maps:
-            part = inner * next(waiting)
+            part = WholeKernel(inner * next(waiting))
             if linear_map is not None:
-                part = linear_map.kernel(outer(part, next(waiting)))
-            total = total + part
+                part = OuterProduct(linear_map, part.tensor, next(waiting))
+            total = total + part.kernel(*part.factors)
         return total
 
     return _closed_form(kernel, inverse, factors, scale, correction)
