@@ -158,16 +158,16 @@ _MEMORY = [
 ]
 _NETWORK = ("--framework", "project", "--network", "mobilenet_v2")
 RUNS = [
-    _measured("mobilenet_v2", *_times(12, 6, 2, 6)),
-    _measured("vgg7", *_times(30, 6, 2, 6)),
+    _measured("mobilenet_v2", *_times(12, 6, 3, 6)),
+    _measured("vgg7", *_times(30, 6, 3, 6)),
     _measured(
         "mobilenet_v2",
         *_times(20, 10, 0, 0),
         contenders=_PARTS,
         name="tensorflow-mobilenet_v2-parts",
     ),
-    _measured("densenet_bc", *_times(6, 2, 2, 3), contenders=_SHORT),
-    _measured("transformer", *_times(6, 3, 2, 3), contenders=_SHORT),
+    _measured("densenet_bc", *_times(6, 2, 3, 3), contenders=_SHORT),
+    _measured("transformer", *_times(6, 3, 3, 3), contenders=_SHORT),
     Run("isolated", PROJECT, "isolated", (*_NETWORK, "--batch", "1", "--rounds", "40")),
     *_MEMORY,
     Run("depth", PROJECT, "depth", ("--rounds", "10", "--calls", "4")),

@@ -12,6 +12,8 @@ from tests import tools
 from tfspecnorm import layers, norms
 from tfspecnorm.layers import scales
 from tfspecnorm.layers._quotient import quotient
+from tfspecnorm.norms import _traced_once
+from tfspecnorm.norms._traced_once import traced_once
 
 pytestmark = pytest.mark.skipif(
     tools.BACKEND != "tensorflow", reason="the other backends have no such graphs"
@@ -116,6 +118,36 @@ def test_a_graph_holds_each_function_once():
     few, many = (calls_in(training_graph(dense_network(count))) for count in (2, 6))
     assert len(many) == 3 * len(few)
     assert len(set(many)) == len(set(few))
+
+
+def test_models_share_functions():
+    """The second model of a process traces none of its own."""
+    first, second = (
+        calls_in(training_graph(network(layers.SpectralNorm), (8, 8, 2))) for _ in range(2)
+    )
+    # Keras has one for a convolution with groups.
+    own = {name for name in first if "conv_xla" not in name}
+    assert own and own <= set(second)
+
+
+def test_a_graph_keeps_the_functions_that_it_calls():
+    import tensorflow as tf
+
+    @traced_once(sizes_matter=True)
+    def times(tensor, factor):
+        return factor * tensor
+
+    made = tf.function(lambda tensor: times(tensor, factor=3.0)).get_concrete_function(
+        tf.TensorSpec((2,))
+    )
+
+    @tf.function
+    def others(tensor):
+        return [times(tensor, factor=float(factor)) for factor in range(4, 4 + _traced_once._KEPT)]
+
+    others.get_concrete_function(tf.TensorSpec((2,)))
+    gc.collect()
+    np.testing.assert_array_equal(made(tf.constant([1.0, 2.0])), [3.0, 6.0])
 
 
 def test_a_layer_adds_few_operations():

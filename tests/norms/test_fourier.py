@@ -383,6 +383,10 @@ def test_traced_and_compiled(shape, stride):
         np.testing.assert_allclose(tools.array(sigma), tools.array(expected.sigma), rtol=1e-5)
         found = gradient_of(expected._replace(direction=direction))
         np.testing.assert_allclose(found, gradient_of(expected), atol=1e-4)
+        # No compiler may take a product with zero for zero.
+        spoiled = np.array(kernel)
+        spoiled[0, 0, 2, 0] = np.inf
+        assert np.isnan(tools.array(version(ops.convert_to_tensor(spoiled))[0]))
 
 
 def test_ties_between_channels_and_frequencies():

@@ -92,9 +92,19 @@ def _divided_in_order(kernel: Any, inverse: Any, *factors: Any, scale: float) ->
         part = inner * factors[0]
         if len(factors) == 1:
             return part
-        return ops.reshape(outer(part, factors[1]), ops.shape(upstream))
+        return _shaped_as(outer(part, factors[1]), upstream)
 
     return _closed_form(kernel, inverse, factors, scale, correction)
+
+
+def _shaped_as(tensor: Any, other: Any) -> Any:
+    """A tensor in the shape of another one, of whose sizes a traced function knows none."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Keras makes twenty operations of it.
+        return tf.reshape(tensor, tf.shape(other))
+    return ops.reshape(tensor, ops.shape(other))
 
 
 def _closed_form(

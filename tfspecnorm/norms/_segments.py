@@ -51,8 +51,8 @@ class Segments:
         largest = self.largest(ops.abs(joined))
         scaled = joined / self.spread(largest)
         inverse = ops.rsqrt(self.sums(ops.square(scaled)))
-        usable = self.spread(largest * inverse > 0.0)
-        return ops.where(usable, scaled * self.spread(inverse), fallback)
+        inverse = self.spread(inverse)
+        return ops.where(inverse > 0.0, scaled * inverse, fallback)
 
 
 def picked(values: Any, places: Any, axis: int) -> Any:

@@ -9,11 +9,13 @@ convolution on a circle is the largest singular value over all of them.
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfspecnorm.norms import _transfer_matrices
 from tfspecnorm.norms._frequencies import Plan, plan
 from tfspecnorm.norms._geometry import as_convolution, axes_of
+from tfspecnorm.norms._segments import picked
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.measurement import TINY
 
@@ -44,7 +46,7 @@ class Peak(NamedTuple):
 
     Args:
         block: Index of the block.
-        wave: Tensor `(2 · phases, taps)`, cosines and sines of the frequency.
+        wave: Tensor `(2 · phases, taps, 1, 1)`, cosines and sines of the frequency.
         square: The squared norm there, or the bound that was found for it.
     """
 
@@ -76,28 +78,31 @@ def peak(given: Symbol, squarings: int = _transfer_matrices.SQUARINGS) -> Peak:
     # Reductions and two short searches take less time than a search through all values.
     bounds = ops.min(ops.max(circles, axis=1), axis=0)
     block = _place_of_largest(bounds)
-    circles = ops.reshape(entry(circles, block, axis=2), (tables.circles, length))
-    square, places = ops.top_k(circles, 1)
+    found = ops.top_k(entry(circles, block, axis=2), 1)
     if tables.circles == 1:
-        frequency = ops.reshape(places, ())
+        square, frequency = (ops.reshape(part, ()) for part in found)
     else:
-        circle = _place_of_largest(-ops.reshape(square, (-1,)))
-        frequency = circle * length + ops.reshape(entry(places, circle, axis=0), ())
-        square = entry(square, circle, axis=0)
-    wave = entry(ops.convert_to_tensor(tables.waves), frequency, axis=0)
-    return Peak(block, ops.reshape(wave, tables.waves.shape[1:]), ops.reshape(square, ()))
+        squares, places = (ops.squeeze(part, -1) for part in found)
+        circle = _place_of_largest(-squares)
+        starts = length * np.arange(tables.circles, dtype="int32")
+        places = places + ops.convert_to_tensor(starts)
+        square, frequency = (entry(part, circle, axis=0) for part in (squares, places))
+    wave = entry(ops.convert_to_tensor(tables.waves[..., None, None]), frequency, axis=0)
+    return Peak(block, wave, square)
 
 
 def entry(tensor: Any, place: Any, axis: int) -> Any:
-    """The slice of length 1 at a place along an axis, which is a tensor."""
-    if keras.backend.backend() == "torch":
+    """What stands at a place along an axis, a tensor without this axis."""
+    backend = keras.backend.backend()
+    if backend == "torch":
         # Eager: what `ops.slice` does in Python takes ten times as long.
-        return tensor.index_select(axis, ops.reshape(place, (1,)))
+        return tensor.index_select(axis, ops.reshape(place, (1,))).squeeze(axis)
+    if backend == "tensorflow":
+        return picked(tensor, place, axis)
     # JAX wants places of one type, which is not that of a plain 0 where 64 bits are enabled.
-    zero = ops.zeros_like(place) if keras.backend.backend() == "jax" else 0
-    start, shape = [zero] * len(tensor.shape), list(tensor.shape)
+    start, shape = [ops.zeros_like(place)] * len(tensor.shape), list(tensor.shape)
     start[axis], shape[axis] = place, 1
-    return ops.slice(tensor, start, shape)
+    return ops.squeeze(ops.slice(tensor, start, shape), axis)
 
 
 def _place_of_largest(values: Any) -> Any:
@@ -106,13 +111,16 @@ def _place_of_largest(values: Any) -> Any:
 
 
 def image_at(kernel: Any, found: Peak, inputs: int) -> Any:
-    """A at the peak as a tensor `(2, phases · inputs, outputs)`, of a kernel like a `Symbol`'s."""
+    """A at the peak, `(2 · phases, 1, inputs, outputs)`, of a kernel like a `Symbol`'s."""
     block = entry(kernel, found.block, axis=1)
-    taps = found.wave.shape[-1]
-    block = ops.reshape(block, (1, taps, inputs, -1))
+    block = ops.reshape(block, (found.wave.shape[1], inputs, -1))
     # Not a matrix product: accelerators round its factors to 10 bits.
-    image = ops.sum(found.wave[:, :, None, None] * block, axis=1)
-    return ops.reshape(image, (2, -1, block.shape[-1]))
+    return ops.sum(found.wave * block, axis=1, keepdims=True)
+
+
+def as_matrix(image: Any) -> Any:
+    """A `(2, phases · inputs, outputs)`, real part and imaginary part, of what `image_at` gives."""
+    return ops.reshape(image, (2, -1, image.shape[-1]))
 
 
 def _squared_norms(given: Symbol, squarings: int) -> Any:

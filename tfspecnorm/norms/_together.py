@@ -168,9 +168,9 @@ def _depthwise(tasks: list[Task]) -> list[Measurement]:
     unit = image * ops.rsqrt(ops.sum(ops.square(image), axis=0) + TINY)
     spread = channels.spread(tables.excess * ops.sum(unit * wave, axis=1), axis=1)
     own = ops.equal(channels.spread(channel), np.arange(len(channels.owners), dtype="int32"))
-    gradient = ops.where(own, spread, 0.0)
     # An entry that is not finite shows, in whichever channel it is.
-    sigmas = channels.sums(ops.sum(kernel * gradient + 0.0 * scaled, axis=0))
+    gradient = ops.where(own, spread, 0.0 * scaled)
+    sigmas = channels.sums(ops.sum(kernel * gradient, axis=0))
     return [
         Measurement(sigma, {}, (WholeKernel(view.unstacked(part)),), inverse)
         for view, (sigma, inverse), part in zip(

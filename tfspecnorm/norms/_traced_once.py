@@ -1,7 +1,6 @@
 """Functions that graphs of TensorFlow hold once, however many kernels they are called for."""
 
 import functools
-import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -15,10 +14,14 @@ import keras
 # then costs 14 microseconds in every step.)
 #
 # A custom gradient keeps the graph in which it is defined for good. In such a function that is
-# a small graph, not that of a model.
+# a small graph, not that of a model, and all models share it.
 #
 # In bodies of loops and branches nothing is a function: XLA cannot compile second derivatives of
 # a loop whose calls hand over shapes, which a loop stores as if they changed.
+
+
+# Functions that are kept, the latest ones; a graph keeps those that it calls, too.
+_KEPT = 256
 
 
 def traced_once(sizes_matter: bool = False) -> Callable[..., Callable[..., Any]]:
@@ -29,13 +32,14 @@ def traced_once(sizes_matter: bool = False) -> Callable[..., Callable[..., Any]]
     not reshape them. The tensors' numbers of axes must be known.
 
     Args:
-        sizes_matter: Whether tensors of other sizes make a function of their own, of the graph
-            that calls it. Else the function knows no more than their numbers of axes, and one
-            serves all graphs of the process.
+        sizes_matter: Whether tensors of other sizes make a function of their own. Else the
+            function knows no more than their numbers of axes.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        everywhere: dict[Hashable, Any] = {}
+        @functools.lru_cache(maxsize=_KEPT)
+        def traced(specs: tuple[Any, ...], options: tuple[tuple[str, Hashable], ...]) -> Any:
+            return _traced(functools.partial(function, **dict(options)), specs)
 
         @functools.wraps(function)
         def call(
@@ -53,11 +57,7 @@ def traced_once(sizes_matter: bool = False) -> Callable[..., Callable[..., Any]]
                 tf.TensorSpec(part.shape if sizes_matter else [None] * len(part.shape), part.dtype)
                 for part in tensors
             )
-            known = _of_this_graph() if sizes_matter else everywhere
-            key = function, specs, *options.items()
-            if key not in known:
-                known[key] = _traced(functools.partial(function, **options), specs)
-            found = known[key](*tensors)
+            found = traced(specs, tuple(options.items()))(*tensors)
             for part, shape in zip(tf.nest.flatten(found), shapes or (), strict=shapes is not None):
                 part.set_shape(shape)
             return found
@@ -77,17 +77,6 @@ def _in_a_graph() -> bool:
     # Graphs of control flow have no public name.
     kind = type(tf.compat.v1.get_default_graph()).__name__
     return not ("Body" in kind or "Branch" in kind)
-
-
-def _of_this_graph() -> dict[Hashable, Any]:
-    import tensorflow as tf
-
-    return _by_graph().setdefault(tf.compat.v1.get_default_graph(), {})
-
-
-@functools.cache
-def _by_graph() -> weakref.WeakKeyDictionary[Any, dict[Hashable, Any]]:
-    return weakref.WeakKeyDictionary()
 
 
 def _traced(function: Callable[..., Any], specs: tuple[Any, ...]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from keras import ops
 from tfspecnorm.norms import _grid_maximum, _transfer_matrices
 from tfspecnorm.norms._geometry import as_convolution, sizes_known
 from tfspecnorm.norms._stateless import Stateless
-from tfspecnorm.norms._symbol import Peak, image_at, peak, symbol
+from tfspecnorm.norms._symbol import Peak, as_matrix, image_at, peak, symbol
 from tfspecnorm.norms._traced_once import traced_once
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.measurement import (
@@ -142,42 +142,29 @@ def _measured(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
     image = image_at(given.scaled, found, given.inputs)
     excess = given.tables.excess
     if given.is_vector:
-        factors = _vector_gradient(image, found)
+        unit = image * ops.rsqrt(ops.sum(ops.square(image)) + TINY)
+        gradient = ops.sum(found.wave * unit, axis=0)
     else:
-        factors, norm = _matrix_gradient(image, found, given.inputs)
-    gradient = sum(left[:, None] * right for left, right in factors)[:, None, :]
-    if not given.is_vector:
-        gradient = excess * ops.sqrt(found.square) / (norm + TINY) * gradient
-    elif excess != 1.0:
+        gradient, norm = _matrix_gradient(image, found)
+        excess = excess * ops.sqrt(found.square) / (norm + TINY)
+    gradient = ops.reshape(gradient, (given.kernel.shape[0], 1, -1))
+    if not given.is_vector or excess != 1.0:
         gradient = excess * gradient
     blocks = given.kernel.shape[1]
     if blocks > 1:
         selected = ops.equal(np.arange(blocks, dtype="int32")[:, None], found.block)
-        gradient = ops.where(selected, gradient, 0.0)
-    # An entry that is not finite shows, in whichever block it is.
-    sigma = ops.sum(given.kernel * gradient) + 0.0 * ops.sum(given.scaled)
+        # An entry that is not finite shows, in whichever block it is.
+        gradient = ops.where(selected, gradient, 0.0 * given.scaled)
+    sigma = ops.sum(given.kernel * gradient)
     return sigma, inverse_of(sigma), as_convolution(linear_map).unstacked(gradient)
 
 
-def _vector_gradient(image: Any, found: Peak) -> list[tuple[Any, Any]]:
-    """Factors of ∂‖A‖/∂W over rows and outputs, where A has one row or one column."""
-    unit = image * ops.rsqrt(ops.sum(ops.square(image)) + TINY)
-    if image.shape[-1] == 1:
-        side = ops.reshape(unit, (found.wave.shape[0], -1))
-        return [(_spread(side, found.wave), ops.ones_like(unit[0, 0]))]
-    return [(found.wave[0], unit[0, 0]), (found.wave[1], unit[1, 0])]
-
-
-def _matrix_gradient(image: Any, found: Peak, inputs: int) -> tuple[list[tuple[Any, Any]], Any]:
-    """Factors of ∂‖A‖/∂W where A is a matrix, and ‖A‖."""
-    left, norm, right = _transfer_matrices.leading_vectors(image)
-    left = ops.reshape(left, (2, -1, inputs))
+def _matrix_gradient(image: Any, found: Peak) -> tuple[Any, Any]:
+    """∂‖A‖/∂W of a block, `(taps, inputs, outputs)`, where A is a matrix, and ‖A‖."""
+    left, norm, right = _transfer_matrices.leading_vectors(as_matrix(image))
+    left = ops.reshape(left, (2, -1, 1, image.shape[2], 1))
     real, imaginary = left[0], left[1]
     sides = (ops.concatenate([real, imaginary]), ops.concatenate([imaginary, -real]))
-    lefts = [_spread(side, found.wave) for side in sides]
-    return [(lefts[0], right[0]), (lefts[1], right[1])], norm
-
-
-def _spread(side: Any, wave: Any) -> Any:
-    """From phases and inputs to taps and inputs, the rows of the kernel's matrix."""
-    return ops.reshape(ops.sum(side[:, None, :] * wave[:, :, None], axis=0), (-1,))
+    # From phases and inputs to taps and inputs, the rows of the kernel's matrix.
+    lefts = [ops.sum(found.wave * side, axis=0) for side in sides]
+    return lefts[0] * right[0] + lefts[1] * right[1], norm

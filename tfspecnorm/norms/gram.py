@@ -8,7 +8,7 @@ from keras import ops
 
 from tfspecnorm.norms import _grid_maximum, _transfer_matrices
 from tfspecnorm.norms._stateless import Stateless
-from tfspecnorm.norms._symbol import image_at, peak, symbol
+from tfspecnorm.norms._symbol import as_matrix, image_at, peak, symbol
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.measurement import TINY, UPPER_BOUND, Measurement
 
@@ -105,7 +105,7 @@ class Gram(Stateless):
             return Measurement(largest * ops.max(_root(squares)), {})
         given = symbol(kernel, linear_map)
         found = peak(given, squarings)
-        image = image_at(given.kernel / largest, found, given.inputs)
+        image = as_matrix(image_at(given.kernel / largest, found, given.inputs))
         square = _transfer_matrices.gram_bound(image[0], image[1], squarings)
         # An entry that is not finite shows, in whichever block it is.
         return Measurement(

@@ -176,4 +176,4 @@ def normalized(vector: Any, fallback: Any) -> Any:
     scaled = vector / largest
     inverse = ops.rsqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
     # Not a number for zero and for what is not finite: that must not leave its mark in the vectors.
-    return ops.where(largest * inverse > 0.0, scaled * inverse, fallback)
+    return ops.where(inverse > 0.0, scaled * inverse, fallback)
