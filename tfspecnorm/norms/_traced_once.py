@@ -19,7 +19,6 @@ import keras
 # In bodies of loops and branches nothing is a function: XLA cannot compile second derivatives of
 # a loop whose calls hand over shapes, which a loop stores as if they changed.
 
-
 # Functions that are kept, the latest ones; a graph keeps those that it calls, too.
 _KEPT = 256
 
