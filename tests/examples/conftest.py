@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -73,16 +74,19 @@ def start():
     processes = []
 
     def start(script, *arguments):
-        process = subprocess.Popen(
-            [sys.executable, ROOT / "examples" / script, *map(str, arguments)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            # A suite that runs in the background would hand on that it ignores Ctrl-C.
-            restore_signals=True,
-            preexec_fn=_listen_to_interrupts,
-        )
+        # A suite that runs in the background would hand on that it ignores Ctrl-C. Not by
+        # `preexec_fn`, which forks: JAX warns of that.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, ROOT / "examples" / script, *map(str, arguments)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
         processes.append(process)
         return process
 
@@ -90,9 +94,3 @@ def start():
     for process in processes:
         process.kill()
         process.communicate()
-
-
-def _listen_to_interrupts():
-    import signal
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)
