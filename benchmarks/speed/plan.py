@@ -156,6 +156,20 @@ _MEMORY = [
         ("sn_dcgan", 64, 3),
     )
 ]
+# Differences of a few percent: few contenders, and many rounds.
+_CLOSE = [
+    _measured(
+        network,
+        *_times(rounds, calls, 0, 0),
+        contenders=_COMPILED,
+        name=f"tensorflow-{network}-close",
+    )
+    for network, rounds, calls in (
+        ("vgg7", 80, 6),
+        ("densenet_bc", 30, 2),
+        ("transformer", 60, 3),
+    )
+]
 _NETWORK = ("--framework", "project", "--network", "mobilenet_v2")
 RUNS = [
     _measured("mobilenet_v2", *_times(12, 6, 3, 6)),
@@ -166,8 +180,9 @@ RUNS = [
         contenders=_PARTS,
         name="tensorflow-mobilenet_v2-parts",
     ),
-    _measured("densenet_bc", *_times(6, 2, 3, 3), contenders=_SHORT),
-    _measured("transformer", *_times(6, 3, 3, 3), contenders=_SHORT),
+    _measured("densenet_bc", *_times(16, 2, 3, 3), contenders=_SHORT),
+    _measured("transformer", *_times(16, 3, 3, 3), contenders=_SHORT),
+    *_CLOSE,
     Run("isolated", PROJECT, "isolated", (*_NETWORK, "--batch", "1", "--rounds", "40")),
     *_MEMORY,
     Run("depth", PROJECT, "depth", ("--rounds", "10", "--calls", "4")),

@@ -16,6 +16,11 @@ def _parts(results: dict[str, Figures]) -> list[str]:
     return by_contender(results, parts, "training step")
 
 
+@table("close")
+def _close(results: dict[str, Figures]) -> list[str]:
+    return by_contender(results, parts_of("tensorflow-{}-close"), "training step")
+
+
 @table("first step")
 def _first_step(results: dict[str, Figures]) -> list[str]:
     return by_contender(results, TENSORFLOW, "first step")
