@@ -41,7 +41,7 @@ help:
 	@echo "make test-backends  the tests of the layers on JAX and on PyTorch"
 	@echo "make test-lowest    the same tests with the oldest Keras and TensorFlow admitted"
 	@echo "make test-all       all of the above, and the slow ones"
-	@echo "make bench          what normalization costs, beside every peer: two hours on a quiet machine"
+	@echo "make bench          what normalization costs, beside every peer: over two hours on a quiet machine"
 	@echo "make claims         what the papers claim, measured: up to eight hours; goes on where it stopped"
 	@echo "make docs           the pages of docs/ as HTML in build/docs"
 	@echo "make lint           ruff: rules and formatting"
