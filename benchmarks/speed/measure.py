@@ -89,7 +89,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
             for name, model in made.items()
         }
         for name, model in made.items():
-            folded = framework.folded(model) if name != BASELINE else None
+            folded = framework.folded(model)
             if folded is not None:
                 call = framework.inference(folded, options.network, options.batch)
                 calls[f"{name}, folded"] = call

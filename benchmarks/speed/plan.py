@@ -170,6 +170,21 @@ _CLOSE = [
         ("transformer", 60, 3),
     )
 ]
+# Folded models are plain ones: what they differ by is as small.
+_FOLDED = [
+    _measured(
+        network,
+        *_times(0, calls, 0, inference),
+        contenders=("none", "SN", "SN, grouped", "MSN", "WN"),
+        name=f"tensorflow-{network}-folded",
+    )
+    for network, calls, inference in (
+        ("vgg7", 6, 60),
+        ("densenet_bc", 2, 30),
+        ("mobilenet_v2", 6, 40),
+        ("transformer", 3, 30),
+    )
+]
 _NETWORK = ("--framework", "project", "--network", "mobilenet_v2")
 RUNS = [
     _measured("mobilenet_v2", *_times(12, 6, 3, 6)),
@@ -183,6 +198,7 @@ RUNS = [
     _measured("densenet_bc", *_times(16, 2, 3, 3), contenders=_SHORT),
     _measured("transformer", *_times(16, 3, 3, 3), contenders=_SHORT),
     *_CLOSE,
+    *_FOLDED,
     Run("isolated", PROJECT, "isolated", (*_NETWORK, "--batch", "1", "--rounds", "40")),
     *_MEMORY,
     Run("depth", PROJECT, "depth", ("--rounds", "10", "--calls", "4")),

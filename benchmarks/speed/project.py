@@ -99,6 +99,6 @@ inference = with_keras.inference
 
 
 def folded(made: keras.Model) -> keras.Model | None:
-    """The plain model, `None` for a contender without layers of this project."""
-    wrapped = any(type(layer).__module__.startswith("tfspecnorm") for layer in made.layers)
-    return tfspecnorm.fold(made) if wrapped else None
+    """The plain model, of a plain one a copy, `None` where a normalization of Keras would stay."""
+    kept = (keras.layers.BatchNormalization, keras.layers.SpectralNormalization)
+    return None if any(isinstance(layer, kept) for layer in made.layers) else tfspecnorm.fold(made)

@@ -31,6 +31,11 @@ def _inference(results: dict[str, Figures]) -> list[str]:
     return by_contender(results, TENSORFLOW, "inference")
 
 
+@table("folded")
+def _folded(results: dict[str, Figures]) -> list[str]:
+    return by_contender(results, parts_of("tensorflow-{}-folded"), "inference")
+
+
 @table("batch of 128")
 def _large_batch(results: dict[str, Figures]) -> list[str]:
     return by_contender(results, parts_of("tensorflow-{}-128"), "training step")

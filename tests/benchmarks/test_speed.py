@@ -116,7 +116,7 @@ def test_measures_and_stores(monkeypatch, tmp_path, capsys):
     assert found["seed"] == 0 and "keras" in found["versions"]
     figures = found["figures"]
     assert set(figures["training step"]) == {"none", "SN"}
-    assert set(figures["inference"]) == {"none", "SN", "SN, folded"}
+    assert set(figures["inference"]) == {"none", "none, folded", "SN", "SN, folded"}
     assert figures["first step"]["none"]["ratio"] == 1.0
     assert all(own["milliseconds"] > 0 for part in figures.values() for own in part.values())
     assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
