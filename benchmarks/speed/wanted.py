@@ -71,16 +71,13 @@ def _wanted(results: dict[str, Figures]) -> list[str]:
         if value is not None
     ]
     rows += [
-        [f"{name}, {title}, inference", "1 ± 0.02", f"{value:.3f}", "yes" if near else "no"]
-        for part, title in (
-            (vgg, "VGG7"),
-            (dense, "DenseNet-BC-100"),
-            (mobile, "MobileNetV2 0.5"),
-            ("tensorflow-transformer", "Transformer"),
-        )
+        [
+            *(f"{name}, {title}, inference", "1 ± 0.02", f"{value:.3f}"),
+            "yes" if abs(value - 1) <= 0.02 else "no",
+        ]
+        for network, title in NAMES.items()
         for name in ("SN, folded", "MSN, folded")
-        if (value := ratio(f"{part}-folded", "inference", name)) is not None
-        for near in (abs(value - 1) <= 0.02,)
+        if (value := ratio(f"tensorflow-{network}-folded", "inference", name)) is not None
     ]
     return markdown(["times un-normalized", "wanted", "found", "holds"], rows)
 
