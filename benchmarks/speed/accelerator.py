@@ -74,11 +74,16 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         start = time.perf_counter()
         traced = {name: lowered(options.network, name, options.batch) for name in names}
         print(f"traced after {time.perf_counter() - start:.0f} s", flush=True)
+
+        def compiled_step(name: str) -> Any:
+            step = traced[name][0].compile()
+            print(f"{name} compiled after {time.perf_counter() - start:.0f} s", flush=True)
+            return step
+
         # The baseline first: what it finds out about its convolutions the others reuse.
-        first = traced[names[0]][0].compile()
+        first = compiled_step(names[0])
         with ThreadPoolExecutor() as pool:
-            rest = list(pool.map(lambda name: traced[name][0].compile(), names[1:]))
-        print(f"compiled after {time.perf_counter() - start:.0f} s", flush=True)
+            rest = list(pool.map(compiled_step, names[1:]))
     compiled = dict(zip(names, [first, *rest], strict=True))
     memory = {name: bytes_of(step) for name, step in compiled.items()}
     with _locked(options.lock, fcntl.LOCK_EX):
@@ -106,8 +111,12 @@ def name_of(network: str, batch: int, precision: str) -> str:
     return f"gpu-{network}-{batch}-{precision.removeprefix('mixed_')}"
 
 
-def run_all(options: argparse.Namespace) -> int:
-    """All runs, in processes of their own; the number of those that failed."""
+def run_all(options: argparse.Namespace) -> None:
+    """The runs asked for, in processes of their own.
+
+    Raises:
+        SystemExit: If one of them failed, after the others have ended.
+    """
     environment = {
         "KERAS_BACKEND": "jax",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
@@ -116,14 +125,20 @@ def run_all(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         processes = []
         for network, batch, precision in RUNS:
+            name = name_of(network, batch, precision)
+            if options.only and name not in options.only:
+                continue
             command = [sys.executable, "-m", "benchmarks.speed.accelerator", "--network", network]
             command += ["--batch", str(batch), "--precision", precision]
             command += ["--rounds", str(options.rounds), "--calls", str(options.calls)]
             command += ["--lock", str(Path(folder) / "lock")]
-            name = name_of(network, batch, precision)
+            if options.contenders:
+                command += ["--contenders", *options.contenders]
             command += ["--json", str(options.results / f"{name}.json")]
             processes.append(subprocess.Popen(command, env=environment))
-        return sum(process.wait() != 0 for process in processes)
+        failed = sum(process.wait() != 0 for process in processes)
+    if failed:
+        sys.exit(f"{failed} of {len(processes)} runs failed")
 
 
 def main() -> None:
@@ -131,19 +146,18 @@ def main() -> None:
     add = parser.add_argument
     networks = sorted({network for network, _, _ in RUNS})
     add("--network", choices=networks, help="all runs if not given")
+    names = [name_of(*run) for run in RUNS]
+    add("--only", nargs="+", choices=names, metavar="RUN", help=f"of {', '.join(names)}")
     add("--precision", choices=_PRECISIONS, default="float32")
     add("--lock", type=Path, default=Path(os.devnull), help="file that processes share")
     add("--results", type=Path, default=RESULTS, help="folder for the files of all runs")
     parser.set_defaults(rounds=15, calls=10)
     options = parser.parse_args()
     if options.network is None:
-        failed = run_all(options)
-        if failed:
-            sys.exit(f"{failed} of {len(RUNS)} runs failed")
-        return
+        return run_all(options)
     measure.print_header("accelerator", options)
     figures = measured(options)
-    del options.lock, options.results
+    del options.lock, options.only, options.results
     measure.store(options, figures)
 
 

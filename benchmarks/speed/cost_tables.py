@@ -4,9 +4,14 @@ from benchmarks.speed.step_tables import GPU
 from benchmarks.speed.tables import Figures, markdown, parts_of, ratios, table
 
 
-@table("memory of a GPU")
+@table("memory of a GPU, float32")
 def _memory_of_a_gpu(results: dict[str, Figures]) -> list[str]:
-    return ratios(results, GPU, "memory", "MiB")
+    return ratios(results, GPU["float32"], "memory", "MiB")
+
+
+@table("memory of a GPU, bfloat16")
+def _memory_of_a_gpu_bfloat16(results: dict[str, Figures]) -> list[str]:
+    return ratios(results, GPU["bfloat16"], "memory", "MiB")
 
 
 @table("memory")

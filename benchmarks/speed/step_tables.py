@@ -61,18 +61,28 @@ def _torch(results: dict[str, Figures]) -> list[str]:
     return by_contender(results, parts_of("torch-{}"), "training step")
 
 
+_GPU_RUNS = {
+    "mobilenet_v2-128": "MobileNetV2 0.5, batch 128",
+    "mobilenet_v2-512": "batch 512",
+    "densenet_bc-128": "DenseNet-BC-100, batch 128",
+    "densenet_bc-512": "batch 512",
+    "sn_dcgan-128": "SN-DCGAN, batch 128",
+}
+# Titles of the parts of each precision.
 GPU = {
-    "gpu-mobilenet_v2-128-float32": "MobileNetV2 0.5, batch 128",
-    "gpu-mobilenet_v2-512-float32": "batch 512",
-    "gpu-mobilenet_v2-512-bfloat16": "batch 512, bfloat16",
-    "gpu-densenet_bc-128-float32": "DenseNet-BC-100, batch 128",
-    "gpu-sn_dcgan-128-float32": "SN-DCGAN, batch 128",
+    precision: {f"gpu-{run}-{precision}": title for run, title in _GPU_RUNS.items()}
+    for precision in ("float32", "bfloat16")
 }
 
 
-@table("GPU")
+@table("GPU, float32")
 def _gpu(results: dict[str, Figures]) -> list[str]:
-    return by_contender(results, GPU, "training step")
+    return by_contender(results, GPU["float32"], "training step")
+
+
+@table("GPU, bfloat16")
+def _gpu_bfloat16(results: dict[str, Figures]) -> list[str]:
+    return by_contender(results, GPU["bfloat16"], "training step")
 
 
 _PEERS = {
