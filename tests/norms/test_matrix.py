@@ -8,6 +8,12 @@ from tfspecnorm.norms import LinearMap, Matrix, _leading_vectors
 from tfspecnorm.norms._leading_vectors import lanczos, leading_singular_vectors
 
 
+@pytest.fixture(params=[0, 2**20], ids=["iteration", "Gram matrix"])
+def each_way(request, monkeypatch):
+    monkeypatch.setattr(_leading_vectors, "_DIRECT_SIZE", request.param)
+
+
+@pytest.mark.usefixtures("each_way")
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (1, 1), (200, 100), (70, 900), (4, 9, 2)])
 def test_leading_vectors_against_svd(shape):
     matrix = tools.random(*shape, dtype="float64")
@@ -20,6 +26,25 @@ def test_leading_vectors_against_svd(shape):
     np.testing.assert_allclose(np.linalg.norm(right, axis=-1), 1, rtol=1e-6)
 
 
+def test_leading_vectors_of_the_default_sizes_against_svd():
+    sizes = _leading_vectors._DIRECT_SIZE, _leading_vectors._DIRECT_SIZE + 1
+    for size in sizes:
+        matrix = tools.random(600, size, seed=size)
+        _, value, _ = leading_singular_vectors(matrix)
+        np.testing.assert_allclose(value, tools.largest_singular_value(matrix), rtol=1e-6)
+
+
+@pytest.mark.usefixtures("each_way")
+def test_leading_vectors_of_large_matrices_in_single_precision(monkeypatch):
+    monkeypatch.setattr(_leading_vectors, "_LARGE", 1000)
+    matrix = tools.random(5000, 60)
+    left, value, right = leading_singular_vectors(matrix)
+    np.testing.assert_allclose(value, tools.largest_singular_value(matrix), rtol=1e-6)
+    np.testing.assert_allclose(matrix @ right, value * left, atol=1e-5 * value)
+    np.testing.assert_allclose(left @ matrix, value * right, atol=1e-5 * value)
+
+
+@pytest.mark.usefixtures("each_way")
 @pytest.mark.parametrize("shape", [(4608, 256), (2000, 80), (80, 2000)])
 def test_leading_vectors_where_all_singular_values_are_alike(shape):
     """An iteration that loses orthogonality gives vectors that are no units."""
@@ -46,6 +71,7 @@ def test_lanczos_goes_on_when_its_basis_is_full(monkeypatch):
     np.testing.assert_allclose(value, 1.0, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("each_way")
 def test_leading_vectors_with_a_narrow_gap():
     values = np.concatenate([[1.0, 0.9999], np.linspace(0.9, 0.1, 148)])
     left = np.linalg.qr(tools.random(300, 150, dtype="float64"))[0]
@@ -54,6 +80,7 @@ def test_leading_vectors_with_a_narrow_gap():
     np.testing.assert_allclose(value, 1.0, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("each_way")
 @pytest.mark.parametrize("factor", [0.0, 1e-30, 1e30, np.nan, np.inf])
 @pytest.mark.parametrize("shape", [(6, 4), (100, 80)])
 def test_leading_vectors_of_extreme_matrices_are_unit(factor, shape):
@@ -69,6 +96,7 @@ def test_leading_vectors_of_extreme_matrices_are_unit(factor, shape):
         assert value == 0.0
 
 
+@pytest.mark.usefixtures("each_way")
 def test_low_rank_matrix_ends_the_iteration():
     matrix = np.outer(tools.random(100), tools.random(90, seed=1))
     _, value, _ = leading_singular_vectors(matrix)
