@@ -26,6 +26,36 @@ def test_leading_vectors_against_svd(shape):
     np.testing.assert_allclose(np.linalg.norm(right, axis=-1), 1, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("each_way")
+def test_leading_vectors_of_nearly_equal_singular_values():
+    """Powers of the Gram matrix end before they tell these apart; no matter which one it is."""
+    values = np.concatenate([[1.0, 1 - 1e-7, 1 - 1e-9], np.linspace(0.5, 0.1, 27)])
+    left = np.linalg.qr(tools.random(40, 30, dtype="float64"))[0]
+    right = np.linalg.qr(tools.random(30, 30, seed=1, dtype="float64"))[0]
+    matrix = left * values @ right
+    left, value, right = leading_singular_vectors(matrix)
+    np.testing.assert_allclose(value, 1.0, rtol=2e-7)
+    np.testing.assert_allclose(matrix @ right, value * left, atol=1e-6)
+    np.testing.assert_allclose(left @ matrix, value * right, atol=1e-6)
+
+
+@pytest.mark.usefixtures("each_way")
+@pytest.mark.parametrize("matrix", [np.eye(6), np.diag([3.0, 3.0, 1.0]), np.ones((5, 4))])
+def test_leading_vectors_of_orthogonal_and_diagonal_matrices(matrix):
+    left, value, right = leading_singular_vectors(matrix)
+    np.testing.assert_allclose(value, np.linalg.norm(matrix, 2), rtol=1e-12)
+    np.testing.assert_allclose(matrix @ right, value * left, atol=1e-7)
+
+
+def test_one_zero_matrix_in_a_stack_leaves_the_others_alone():
+    stack = tools.random(3, 5, 4, dtype="float64") * np.array([1.0, 0.0, 1e-20])[:, None, None]
+    left, value, right = leading_singular_vectors(stack)
+    exact = np.linalg.svd(stack, compute_uv=False)[..., 0]
+    np.testing.assert_allclose(value, exact, rtol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(left, axis=-1), 1.0)
+    np.testing.assert_allclose(np.linalg.norm(right, axis=-1), 1.0)
+
+
 def test_leading_vectors_of_the_default_sizes_against_svd():
     sizes = _leading_vectors._DIRECT_SIZE, _leading_vectors._DIRECT_SIZE + 1
     for size in sizes:
