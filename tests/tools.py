@@ -73,6 +73,22 @@ def gradient_penalty(function, inputs):
     return ops.mean(ops.square(lengths - 1.0))
 
 
+def finite_differences(function, variable, step=1e-6):
+    """Central differences of the scalar `function()` in each entry of a variable."""
+    value = array(variable).copy()
+    numeric = np.zeros(value.shape)
+    for index in np.ndindex(value.shape):
+        sides = []
+        for sign in (1, -1):
+            moved = value.copy()
+            moved[index] += sign * step
+            variable.assign(moved)
+            sides.append(float(array(function())))
+        numeric[index] = (sides[0] - sides[1]) / (2 * step)
+    variable.assign(value)
+    return numeric
+
+
 def random(*shape, seed=0, dtype="float32"):
     """A Gaussian array."""
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)

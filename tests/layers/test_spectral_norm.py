@@ -156,31 +156,18 @@ def test_gradient_against_finite_differences(options):
         variables = layer.trainable_variables
         found = tools.gradients(loss, variables)
         for variable, gradient in zip(variables, found, strict=True):
-            numeric = finite_differences(loss, variable)
+            numeric = tools.finite_differences(loss, variable)
             np.testing.assert_allclose(gradient, numeric, atol=1e-7, rtol=1e-6)
 
 
-def finite_differences(function, variable, step=1e-6):
-    """Central differences of the scalar `function()` in each entry of a variable."""
-    value = tools.array(variable).copy()
-    numeric = np.zeros(value.shape)
-    for index in np.ndindex(value.shape):
-        sides = []
-        for sign in (1, -1):
-            moved = value.copy()
-            moved[index] += sign * step
-            variable.assign(moved)
-            sides.append(float(tools.array(function())))
-        numeric[index] = (sides[0] - sides[1]) / (2 * step)
-    variable.assign(value)
-    return numeric
-
-
-@pytest.mark.parametrize("options", [{}, {"bound": 1.5}, {"scale": 2.0}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"bound": 1.5}, {"scale": 2.0}, {"scale": scales.Learned(0.7)}], ids=str
+)
 def test_gradient_penalty_matches_plain_differentiation(options):
     """Second derivatives: against W/⟨v, W u⟩ left to automatic differentiation."""
     layer = dense(**options)
     kernel = layer.layer.kernel
+    scale = next((v for v in layer.state if v.name == "scale"), None)
     vector_u = tools.array(next(v for v in layer.state if v.name == "vector_u"))
     image = tools.array(kernel) @ vector_u
     vector_v = image / np.linalg.norm(image)
@@ -191,17 +178,30 @@ def test_gradient_penalty_matches_plain_differentiation(options):
         )
         bound = options.get("bound")
         divisor = sigma if bound is None else ops.maximum(sigma / bound, 1.0)
-        weight = options.get("scale", 1.0) * kernel.value / divisor
-        return ops.tanh(ops.matmul(inputs, weight))
+        factor = options.get("scale", 1.0) if scale is None else scale.value
+        return ops.tanh(ops.matmul(inputs, factor * kernel.value / divisor))
 
     def wrapped(inputs):
         return ops.tanh(layer(inputs))
 
     inputs = tools.random(3, 6, seed=2)
-    (expected,) = tools.gradients(lambda: tools.gradient_penalty(plain, inputs), [kernel])
-    (found,) = tools.gradients(lambda: tools.gradient_penalty(wrapped, inputs), [kernel])
-    np.testing.assert_allclose(found, expected, atol=1e-6, rtol=1e-4)
-    assert np.abs(expected).max() > 1e-3
+    variables = [kernel] if scale is None else [kernel, scale]
+    expected = tools.gradients(lambda: tools.gradient_penalty(plain, inputs), variables)
+    found = tools.gradients(lambda: tools.gradient_penalty(wrapped, inputs), variables)
+    for own, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(own, other, atol=1e-6, rtol=1e-4)
+        assert np.abs(other).max() > 1e-3
+
+
+def test_learned_scale_of_zero_gets_its_gradient():
+    layer = dense(scale=scales.Learned(1.0))
+    (scale,) = (variable for variable in layer.state if variable.name == "scale")
+    kernel = effective(layer)
+    scale.assign(0.0)
+    inputs = tools.random(3, 6)
+    found = tools.gradients(lambda: ops.sum(layer(inputs)), [scale, layer.layer.kernel])
+    np.testing.assert_allclose(found[0], np.sum(inputs @ kernel), rtol=1e-4)
+    np.testing.assert_array_equal(found[1], 0.0)
 
 
 @pytest.mark.parametrize("bound", [0.5, 1.0, 3.0, 100.0])

@@ -105,6 +105,66 @@ def test_gradient_of_each_direction_is_orthogonal_to_it():
     assert np.all(sizes > 1e-3)
 
 
+@pytest.mark.skipif(
+    tools.BACKEND == "torch", reason="Keras' `matmul` on PyTorch rounds float64 to 32 bits"
+)
+def test_gradients_against_finite_differences():
+    with tools.double_precision():
+        layer = WeightNorm(layers.Dense(4, dtype="float64"))
+        layer.build((None, 6))
+        layer.layer.kernel.assign(tools.random(6, 4, dtype="float64"))
+        layer.gains()["kernel"].assign([1.5, -2.0, 0.0, 0.3])
+        inputs = tools.random(3, 6, seed=1, dtype="float64")
+
+        def loss():
+            outputs = layer(inputs)
+            return ops.sum(outputs * (outputs + 1.0))
+
+        variables = layer.trainable_variables
+        for variable, found in zip(variables, tools.gradients(loss, variables), strict=True):
+            numeric = tools.finite_differences(loss, variable)
+            np.testing.assert_allclose(found, numeric, atol=1e-7, rtol=1e-6)
+
+
+def test_gradient_penalty_matches_plain_differentiation():
+    """Second derivatives: against g·v/‖v‖ left to automatic differentiation."""
+    layer = WeightNorm(layers.Dense(4))
+    layer.build((None, 6))
+    kernel, gain = layer.layer.kernel, layer.gains()["kernel"]
+    kernel.assign(tools.random(6, 4))
+    gain.assign([1.5, -2.0, 0.0, 0.3])
+
+    def plain(inputs):
+        lengths = ops.sqrt(ops.sum(ops.square(kernel.value), axis=0))
+        return ops.tanh(ops.matmul(inputs, gain.value * kernel.value / lengths))
+
+    def wrapped(inputs):
+        return ops.tanh(layer(inputs))
+
+    inputs = tools.random(3, 6, seed=2)
+    variables = [kernel, gain]
+    expected = tools.gradients(lambda: tools.gradient_penalty(plain, inputs), variables)
+    found = tools.gradients(lambda: tools.gradient_penalty(wrapped, inputs), variables)
+    for own, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(own, other, atol=1e-6, rtol=1e-4)
+        assert np.abs(other).max() > 1e-3
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+def test_gradient_of_a_unit_of_zeros_is_that_of_its_kernel(zeros):
+    layer = WeightNorm(layers.Dense(3, use_bias=False))
+    layer.build((None, 4))
+    raw = tools.random(4, 3)
+    raw[:, 1] *= not zeros
+    layer.layer.kernel.assign(raw)
+    layer.gains()["kernel"].assign([1.0, 5.0, 2.0])
+    inputs = tools.random(2, 4, seed=1)
+    variables = [layer.layer.kernel, layer.gains()["kernel"]]
+    found = tools.gradients(lambda: ops.sum(layer(inputs)), variables)
+    alike = np.allclose(found[0][:, 1], np.sum(inputs, axis=0), atol=1e-6)
+    assert (alike, found[1][1] == 0.0) == (zeros, zeros)
+
+
 @pytest.mark.parametrize("size", [1e-30, 1e30])
 def test_extreme_directions(size):
     layer = WeightNorm(layers.Dense(4))

@@ -111,16 +111,48 @@ class WeightNorm(Reparameterization):
             self._gains[kernel.name].assign(_lengths_initializer(kernel)(None))
 
 
+# Note [Gradient of a gain]
+# With unit columns v̂ and G = ∂L/∂W the gradients of W = g·v̂, v̂ = v/‖v‖, are
+#     ∂L/∂g = ⟨G, v̂⟩ for each column,   ∂L/∂v = (G − ⟨G, v̂⟩·v̂) · g/‖v‖.
+# On TensorFlow writing this out takes half the operations that automatic differentiation makes. On
+# PyTorch each one would pass through Python, and XLA fuses both to the same.
+
+
 @traced_once()
 def _scaled(matrix: Any, gain: Any) -> Any:
-    """The matrix with columns of the lengths that the gains say."""
-    # A constant factor makes the largest entry 1: the length does not matter, and its
-    # square neither overflows nor vanishes.
+    """The matrix with columns of the lengths that the gains say; columns of zeros stay."""
+    if keras.backend.backend() != "tensorflow":
+        directions, factor, _, usable = _directions(matrix)
+        return directions * ops.where(usable, gain * factor, 1.0)
+
+    @ops.custom_gradient
+    def scale(matrix: Any, gain: Any) -> Any:
+        directions, factor, inverse, usable = _directions(matrix)
+        multiplier = ops.where(usable, gain * factor, 1.0)
+
+        def gradient(upstream: Any) -> Any:
+            units = directions * factor
+            inner = ops.sum(upstream * units, axis=-2, keepdims=True)
+            inner = ops.where(usable, inner, 0.0)
+            return (upstream - inner * units) * (multiplier * inverse), inner
+
+        return directions * multiplier, gradient
+
+    return scale(matrix, gain)
+
+
+def _directions(matrix: Any) -> tuple[Any, Any, Any, Any]:
+    """Columns whose largest entry is 1, 1 over their lengths, the factor that made them, and which.
+
+    The factor is a constant: the length does not matter, and its square neither overflows nor
+    vanishes. Columns of zeros have the factor 1.
+    """
     largest = ops.stop_gradient(ops.max(ops.abs(matrix), axis=-2, keepdims=True))
     usable = largest > TINY
-    matrix = matrix / ops.where(usable, largest, 1.0)
-    squared = ops.sum(ops.square(matrix), axis=-2, keepdims=True)
-    return matrix * ops.where(usable, gain * ops.rsqrt(ops.where(usable, squared, 1.0)), 1.0)
+    inverse = ops.reciprocal(ops.where(usable, largest, 1.0))
+    directions = matrix * inverse
+    squared = ops.sum(ops.square(directions), axis=-2, keepdims=True)
+    return directions, ops.rsqrt(ops.where(usable, squared, 1.0)), inverse, usable
 
 
 def _units(linear_map: LinearMap) -> int:
