@@ -165,7 +165,7 @@ def test_gradient_of_a_unit_of_zeros_is_that_of_its_kernel(zeros):
     assert (alike, found[1][1] == 0.0) == (zeros, zeros)
 
 
-@pytest.mark.parametrize("size", [1e-30, 1e30])
+@pytest.mark.parametrize("size", [1e-36, 1e-30, 1e30, 1e38])
 def test_extreme_directions(size):
     layer = WeightNorm(layers.Dense(4))
     layer.build((None, 6))

@@ -142,14 +142,14 @@ def _scaled(matrix: Any, gain: Any) -> Any:
 
 
 def _directions(matrix: Any) -> tuple[Any, Any, Any, Any]:
-    """Columns whose largest entry is 1, 1 over their lengths, the factor that made them, and which.
+    """Columns whose largest entry is 4, 1 over their lengths, the factor that made them, and which.
 
     The factor is a constant: the length does not matter, and its square neither overflows nor
-    vanishes. Columns of zeros have the factor 1.
+    vanishes, nor does 4 over any normal number. Columns of zeros have the factor 1.
     """
     largest = ops.stop_gradient(ops.max(ops.abs(matrix), axis=-2, keepdims=True))
     usable = largest > TINY
-    inverse = ops.reciprocal(ops.where(usable, largest, 1.0))
+    inverse = 4.0 / ops.where(usable, largest, 4.0)
     directions = matrix * inverse
     squared = ops.sum(ops.square(directions), axis=-2, keepdims=True)
     return directions, ops.rsqrt(ops.where(usable, squared, 1.0)), inverse, usable
