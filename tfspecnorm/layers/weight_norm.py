@@ -114,8 +114,8 @@ class WeightNorm(Reparameterization):
 # Note [Gradient of a gain]
 # With unit columns v̂ and G = ∂L/∂W the gradients of W = g·v̂, v̂ = v/‖v‖, are
 #     ∂L/∂g = ⟨G, v̂⟩ for each column,   ∂L/∂v = (G − ⟨G, v̂⟩·v̂) · g/‖v‖.
-# On TensorFlow writing this out takes a third off what weight normalization adds to a first step. On
-# PyTorch each operation would pass through Python, and XLA fuses both to the same.
+# On TensorFlow writing this out takes a third off what a first step takes longer. On PyTorch each
+# operation would pass through Python, and XLA fuses both to the same.
 
 
 @traced_once()

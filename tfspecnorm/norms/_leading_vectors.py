@@ -7,7 +7,7 @@ import numpy as np
 # Up to this size of the smaller side the squares of the Gram matrix are as quick as an iteration,
 # of tall matrices several times quicker.
 _DIRECT_SIZE = 512
-# Of singular values that the power 2^24 does not tell apart the leading ones differ by 1e-7 at most.
+# The power 2^24 does not tell values apart that differ by less than 1e-7.
 _SQUARINGS = 24
 _OF_RANK_ONE = 1.0 - 1e-14
 _LANCZOS_STEPS = 300
