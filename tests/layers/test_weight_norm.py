@@ -165,7 +165,7 @@ def test_gradient_of_a_unit_of_zeros_is_that_of_its_kernel(zeros):
     assert (alike, found[1][1] == 0.0) == (zeros, zeros)
 
 
-@pytest.mark.parametrize("size", [1e-36, 1e-30, 1e30, 1e38])
+@pytest.mark.parametrize("size", [1e-36, 1e-30, 1e30, 1e37])
 def test_extreme_directions(size):
     layer = WeightNorm(layers.Dense(4))
     layer.build((None, 6))
@@ -178,6 +178,30 @@ def test_extreme_directions(size):
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
     found = tools.gradients(lambda: ops.sum(layer(inputs) ** 2), layer.trainable_variables)
     assert all(np.all(np.isfinite(gradient)) for gradient in found)
+
+
+@pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="`jit_compile` is TensorFlow's")
+@pytest.mark.parametrize("size", [1e-20, 1e20])
+def test_one_extreme_direction_in_second_derivatives_compiled_by_xla(size):
+    import tensorflow as tf
+
+    layer = WeightNorm(layers.Dense(3, use_bias=False))
+    layer.build((None, 20))
+    layer.layer.kernel.assign(tools.random(20, 3) * np.array([1.0, size, 1.0]))
+    layer.gains()["kernel"].assign([1.0, 2.0, 3.0])
+    variables = [variable.value for variable in layer.trainable_variables]
+
+    def step():
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                outputs = layer(tf.ones((4, 20)))
+                total = tf.reduce_sum(outputs)
+            slopes = inner.gradient(total, variables)
+            penalty = sum(tf.reduce_sum(slope**2) for slope in slopes)
+        return outputs, *slopes, *(part[..., ::2] for part in outer.gradient(penalty, variables))
+
+    for plain, compiled in zip(step(), tf.function(step, jit_compile=True)(), strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-3, atol=1e-4)
 
 
 def test_start_of_extreme_kernels():

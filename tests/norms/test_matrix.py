@@ -47,6 +47,20 @@ def test_leading_vectors_of_orthogonal_and_diagonal_matrices(matrix):
     np.testing.assert_allclose(matrix @ right, value * left, atol=1e-7)
 
 
+@pytest.mark.parametrize("size", [8, 100])
+def test_vectors_that_start_from_an_identity_follow_each_of_its_entries(size):
+    """A unit vector of one entry is where power iteration on a diagonal kernel would stay."""
+    norm, linear_map = Matrix(), LinearMap("dense", (size, size), (1,))
+    state = norm.warm_up(np.eye(size, dtype="float32"), linear_map)
+    state = {name: ops.cast(value, "float32") for name, value in state.items()}
+    for entry in (0, size // 2, size - 1):
+        diagonal = np.ones(size, "float32")
+        diagonal[entry] = 2.0
+        kernel = ops.convert_to_tensor(np.diag(diagonal))
+        sigma, *_ = norm(kernel, state, linear_map, 30)
+        np.testing.assert_allclose(tools.array(sigma), 2.0, rtol=1e-4)
+
+
 def test_one_zero_matrix_in_a_stack_leaves_the_others_alone():
     stack = tools.random(3, 5, 4, dtype="float64") * np.array([1.0, 0.0, 1e-20])[:, None, None]
     left, value, right = leading_singular_vectors(stack)

@@ -15,8 +15,7 @@ from tfspecnorm.norms.measurement import TINY, OuterProduct, WholeKernel, invers
 # Note [Closed form]
 # With d = σ, or max(σ/c, 1), and G = ∂L/∂W̄ the gradient of W̄ = W/d is
 #     (G − ⟨G, W̄⟩·d′·∂σ/∂W) / d,   ∂σ/∂W = v uᵀ with constant u, v,
-# or a sum of such products, as the norm says. A factor s of W̄ multiplies this, and has itself the
-# gradient ⟨G, W/d⟩. A constant one is part of 1/d.
+# or a sum of such products, as the norm says. A constant factor s of W̄ is part of 1/d.
 # On TensorFlow and PyTorch every operation has a price of its own, and writing this out
 # halves the number of them. σ enters without a gradient: the first derivative is complete as it
 # stands, and the second one reaches σ through what the first one is computed from. XLA fuses what
@@ -61,25 +60,17 @@ def quotient(
     )
     in_order = len(maps) == 1 and (maps[0] is None or maps[0].keeps_order)
     divide = _divided_in_order if in_order else functools.partial(_divided, maps=maps)
-    sides = list(itertools.chain(*factors))
-    if not isinstance(scale, float):
-        sides.append(ops.convert_to_tensor(scale, kernel.dtype))
-        scale = None
-    return divide(kernel, inverse, *sides, scale=scale, shapes=(kernel.shape,))
+    constant = scale if isinstance(scale, float) else 1.0
+    sides = itertools.chain(*factors)
+    result = divide(kernel, inverse, *sides, scale=constant, shapes=(kernel.shape,))
+    return result if isinstance(scale, float) else scale * result
 
 
 @traced_once(sizes_matter=True)
 def _divided(
-    kernel: Any,
-    inverse: Any,
-    *factors: Any,
-    scale: float | None,
-    maps: tuple[LinearMap | None, ...],
+    kernel: Any, inverse: Any, *factors: Any, scale: float, maps: tuple[LinearMap | None, ...]
 ) -> Any:
-    """s·W/d from 1/d and the factors of ∂d/∂W, each with its map, or `None` for a whole kernel.
-
-    A scale of `None` is a tensor, the last one.
-    """
+    """s·W/d from 1/d and the factors of ∂d/∂W, each with its map, or `None` for a whole kernel."""
 
     def correction(inner: Any, factors: Sequence[Any], _: Any) -> Any:
         total, waiting = 0.0, iter(factors)
@@ -94,7 +85,7 @@ def _divided(
 
 
 @traced_once()
-def _divided_in_order(kernel: Any, inverse: Any, *factors: Any, scale: float | None) -> Any:
+def _divided_in_order(kernel: Any, inverse: Any, *factors: Any, scale: float) -> Any:
     """The same for one part, whose entries lie as those of the kernel."""
 
     def correction(inner: Any, factors: Sequence[Any], upstream: Any) -> Any:
@@ -120,67 +111,42 @@ def _closed_form(
     kernel: Any,
     inverse: Any,
     factors: Sequence[Any],
-    scale: float | None,
+    scale: float,
     correction: Callable[..., Any],
 ) -> Any:
     """s·W/d with its gradient, see Note [Closed form].
 
-    The correction is ⟨G, W/d⟩·∂d/∂W, of the inner product, the factors and G.
+    The correction is ⟨G, W̄⟩·∂d/∂W, of the inner product, the factors and G.
     """
 
-    def corrected(upstream: Any, inner: Any, multiplier: Any, factors: Sequence[Any]) -> Any:
-        return (upstream - correction(inner, factors, upstream)) * multiplier
+    def corrected(upstream: Any, effective: Any, multiplier: Any, sides: Sequence[Any]) -> Any:
+        inner = ops.sum(upstream * effective)
+        if scale != 1.0:
+            inner = inner * (1.0 / scale)
+        return (upstream - correction(inner, sides, upstream)) * multiplier
 
     if keras.backend.backend() == "torch":
 
         @ops.custom_gradient
-        def divide_by(kernel: Any, inverse: Any, *sides: Any) -> Any:
-            def gradient(kernel: Any, inverse: Any, *sides: Any, upstream: Any) -> Any:
-                factors, factor = _split(sides, scale)
-                inner = ops.sum(upstream * (kernel * inverse))
-                found = corrected(upstream, inner, factor * inverse, factors)
-                others = [None] * (1 + len(factors))
-                return (found, *others) if scale is not None else (found, *others, inner)
+        def divide_by(kernel: Any, inverse: Any, *factors: Any) -> Any:
+            def gradient(kernel: Any, inverse: Any, *factors: Any, upstream: Any) -> Any:
+                multiplier = scale * inverse
+                found = corrected(upstream, kernel * multiplier, multiplier, factors)
+                return (found, *(None for _ in range(1 + len(factors))))
 
-            return kernel * (_split(sides, scale)[1] * inverse), gradient
+            return kernel * (scale * inverse), gradient
 
         return divide_by(kernel, inverse, *factors)
 
+    multiplier = inverse if scale == 1.0 else scale * inverse
+
     # TensorFlow makes operations for each argument, and reaches what is none.
-    if scale is not None:
-        multiplier = inverse if scale == 1.0 else scale * inverse
-
-        @ops.custom_gradient
-        def divide(kernel: Any) -> Any:
-            effective = kernel * multiplier
-
-            def gradient(upstream: Any) -> Any:
-                inner = ops.sum(upstream * effective)
-                if scale != 1.0:
-                    inner = inner * (1.0 / scale)
-                return corrected(upstream, inner, multiplier, factors)
-
-            return effective, gradient
-
-        return divide(kernel)
-
     @ops.custom_gradient
-    def divide_and_scale(kernel: Any, factor: Any) -> Any:
-        unit = kernel * inverse
+    def divide(kernel: Any) -> Any:
+        effective = kernel * multiplier
+        return effective, lambda upstream: corrected(upstream, effective, multiplier, factors)
 
-        def gradient(upstream: Any) -> Any:
-            # By 1/d alone: the factor may be zero.
-            inner = ops.sum(upstream * unit)
-            return corrected(upstream, inner, factor * inverse, factors[:-1]), inner
-
-        return unit * factor, gradient
-
-    return divide_and_scale(kernel, factors[-1])
-
-
-def _split(sides: Sequence[Any], scale: float | None) -> tuple[Sequence[Any], Any]:
-    """The factors of ∂d/∂W, and s."""
-    return (sides, scale) if scale is not None else (sides[:-1], sides[-1])
+    return divide(kernel)
 
 
 def _factor(sigma: Any, scale: Any, bound: float | None) -> Any:

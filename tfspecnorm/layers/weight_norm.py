@@ -127,14 +127,14 @@ def _scaled(matrix: Any, gain: Any) -> Any:
 
     @ops.custom_gradient
     def scale(matrix: Any, gain: Any) -> Any:
-        directions, factor, inverse, usable = _directions(matrix)
+        directions, factor, divisor, usable = _directions(matrix)
         multiplier = ops.where(usable, gain * factor, 1.0)
 
         def gradient(upstream: Any) -> Any:
             units = directions * factor
             inner = ops.sum(upstream * units, axis=-2, keepdims=True)
             inner = ops.where(usable, inner, 0.0)
-            return (upstream - inner * units) * (multiplier * inverse), inner
+            return (upstream - inner * units) * (multiplier / divisor), inner
 
         return directions * multiplier, gradient
 
@@ -142,17 +142,17 @@ def _scaled(matrix: Any, gain: Any) -> Any:
 
 
 def _directions(matrix: Any) -> tuple[Any, Any, Any, Any]:
-    """Columns whose largest entry is 4, 1 over their lengths, the factor that made them, and which.
+    """Columns whose largest entry is 1, 1 over their lengths, their divisors, which are usable.
 
-    The factor is a constant: the length does not matter, and its square neither overflows nor
-    vanishes, nor does 4 over any normal number. Columns of zeros have the factor 1.
+    The divisor is a constant: the length does not matter, and its square neither overflows nor
+    vanishes. It divides, since XLA would move a factor out of the square. Zeros are divided by 1.
     """
     largest = ops.stop_gradient(ops.max(ops.abs(matrix), axis=-2, keepdims=True))
     usable = largest > TINY
-    inverse = 4.0 / ops.where(usable, largest, 4.0)
-    directions = matrix * inverse
+    divisor = ops.where(usable, largest, 1.0)
+    directions = matrix / divisor
     squared = ops.sum(ops.square(directions), axis=-2, keepdims=True)
-    return directions, ops.rsqrt(ops.where(usable, squared, 1.0)), inverse, usable
+    return directions, ops.rsqrt(ops.where(usable, squared, 1.0)), divisor, usable
 
 
 def _units(linear_map: LinearMap) -> int:

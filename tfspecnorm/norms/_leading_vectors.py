@@ -75,8 +75,10 @@ def _by_gram_matrix(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
         power = power @ np.swapaxes(power, -2, -1)
         if np.all(np.trace(power, axis1=-2, axis2=-1) >= _OF_RANK_ONE):
             break
-    column = np.argmax(np.diagonal(power, axis1=-2, axis2=-1), axis=-1)[..., None, None]
-    right = _unit(np.take_along_axis(power, column, axis=-1)[..., 0])[0]
+    # A random vector, not a column: of equal singular values none is left out, and an iteration
+    # from here sees all of a diagonal kernel when its values change.
+    start = np.random.default_rng(0).standard_normal(power.shape[-1])
+    right = _unit(power @ start)[0]
     image = (matrix @ right[..., None].astype(matrix.dtype))[..., 0]
     left, values = _unit(image)
     return left, values, right
