@@ -10,6 +10,7 @@ import tfspecnorm
 from benchmarks.claims import gan_setup, gradient_curves, gradients
 from benchmarks.claims.claim import Setting
 from benchmarks.claims.gradient_slopes import Slopes
+from tests import tools
 from tfspecnorm.layers import SpectralNorm
 
 
@@ -23,22 +24,6 @@ def _small_discriminator():
     outputs = SpectralNorm(keras.layers.Conv2D(2, 3, activation="tanh", name="conv"))(image)
     outputs = keras.layers.Flatten()(outputs)
     return keras.Model(image, SpectralNorm(keras.layers.Dense(1, name="head"), scale=0.5)(outputs))
-
-
-def _differences(function, variable, step=1e-2):
-    """The gradient of a function in a variable, by central differences."""
-    start = keras.ops.convert_to_numpy(variable).copy()
-    found = np.zeros(start.shape)
-    for place in np.ndindex(start.shape):
-        values = []
-        for sign in (1, -1):
-            moved = start.copy()
-            moved[place] += sign * step
-            variable.assign(moved)
-            values.append(function())
-        found[place] = (values[0] - values[1]) / (2 * step)
-    variable.assign(start)
-    return found
 
 
 def test_gradients_against_differences():
@@ -55,7 +40,7 @@ def test_gradients_against_differences():
     kernels = [layer.layer.kernel for layer in model.layers if hasattr(layer, "layer")]
     matrix = np.reshape(kernels[0], (9, 2))
     assert measured["sigma"][0] == pytest.approx(np.linalg.svd(matrix)[1][0], rel=1e-4)
-    expected = [np.linalg.norm(_differences(loss, kernel)) for kernel in kernels]
+    expected = [np.linalg.norm(tools.finite_differences(loss, kernel, 1e-2)) for kernel in kernels]
     assert measured["loss"] == pytest.approx(expected, rel=1e-2)
 
     plain = tfspecnorm.fold(model)
@@ -65,7 +50,7 @@ def test_gradients_against_differences():
         return float(np.asarray(plain(both)).mean())
 
     expected = [
-        np.linalg.norm(_differences(output, plain.get_layer(name).kernel))
+        np.linalg.norm(tools.finite_differences(output, plain.get_layer(name).kernel, 1e-2))
         for name in ("conv", "head")
     ]
     assert measured["output"] == pytest.approx(expected, rel=1e-2)
