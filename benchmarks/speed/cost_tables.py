@@ -14,6 +14,16 @@ def _memory_of_a_gpu_bfloat16(results: dict[str, Figures]) -> list[str]:
     return ratios(results, GPU["bfloat16"], "memory", "MiB")
 
 
+@table("tensors")
+def _tensors(results: dict[str, Figures]) -> list[str]:
+    return ratios(results, parts_of("tensors-{}-32"), "memory", "MiB")
+
+
+@table("tensors, batch of 128")
+def _tensors_of_a_large_batch(results: dict[str, Figures]) -> list[str]:
+    return ratios(results, parts_of("tensors-{}-128"), "memory", "MiB")
+
+
 @table("memory")
 def _memory(results: dict[str, Figures]) -> list[str]:
     return ratios(results, parts_of("memory-{}"), "memory", "MiB")

@@ -129,12 +129,18 @@ def parser(module: str, description: str, network: bool = True) -> Parser:
 
 def print_header(module: str, options: argparse.Namespace) -> None:
     """Versions, seed and command."""
-    print(f"{listed(versions())}; seed {options.seed}; backend {_backend()}")
+    print(f"{listed(versions())}; seed {options.seed}; backend {backend()}")
     print(f"command: {command_of(f'speed.{module}')}", flush=True)
 
 
-def _backend() -> str:
+def backend() -> str:
+    """The backend of Keras, where a framework uses Keras."""
     return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+def on_tensorflow(framework: str) -> bool:
+    """Whether a framework's steps are those of TensorFlow."""
+    return framework in ("project", "keras2") and backend() == "tensorflow"
 
 
 def store(options: argparse.Namespace, figures: dict[str, Any]) -> None:
@@ -143,7 +149,7 @@ def store(options: argparse.Namespace, figures: dict[str, Any]) -> None:
         return
     found = {
         "versions": versions(),
-        "backend": _backend(),
+        "backend": backend(),
         **{name: value for name, value in vars(options).items() if name != "json"},
         "figures": figures,
     }

@@ -137,23 +137,22 @@ _LARGE = [
         ("sn_dcgan", 1),
     )
 ]
+
+
+def _memory(network: str, name: str, count: str, batch: int, repeats: int) -> Run:
+    given = ("--framework", "project", "--network", network, "--count", count)
+    given += ("--batch", str(batch), "--repeats", str(repeats))
+    contenders = _GAN if network == "sn_dcgan" else _SHORT
+    return Run(name, PROJECT, "memory", (*given, "--contenders", *contenders, "BSN"))
+
+
 _MEMORY = [
-    Run(
-        f"memory-{network}",
-        PROJECT,
-        "memory",
-        (
-            *("--framework", "project", "--network", network),
-            *("--batch", str(batch), "--repeats", str(repeats)),
-            *("--contenders", *(_GAN if network == "sn_dcgan" else _SHORT)),
-        ),
-    )
-    for network, batch, repeats in (
-        ("mobilenet_v2", 128, 5),
-        ("vgg7", 128, 5),
-        ("densenet_bc", 32, 3),
-        ("transformer", 32, 3),
-        ("sn_dcgan", 64, 3),
+    run
+    for network in ("vgg7", "mobilenet_v2", "densenet_bc", "transformer", "sn_dcgan")
+    for run in (
+        _memory(network, f"tensors-{network}-32", "tensors", 32, 2),
+        _memory(network, f"tensors-{network}-128", "tensors", 128, 2),
+        _memory(network, f"memory-{network}", "process", 128, 3),
     )
 ]
 # Differences of a few percent: few contenders, and many rounds.

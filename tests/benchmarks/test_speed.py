@@ -2,11 +2,14 @@
 
 import importlib
 import json
+import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from benchmarks.speed import (
@@ -130,6 +133,42 @@ def test_times_of_norms(monkeypatch, tmp_path):
     assert any("not reached" in line for line in lines)
 
 
+def test_memory_counts_small_tensors_too(tmp_path):
+    """In a process of its own: which allocator there is depends on its environment."""
+    script = (
+        "import types, tensorflow as tf\n"
+        "from benchmarks.speed import memory\n"
+        "kept = []\n"
+        "def step():\n"
+        "    parts = [tf.zeros((1024,)) + 1 for _ in range(100)]\n"
+        "    kept.append(parts.pop())\n"
+        "memory._training_step = lambda *_: step\n"
+        "print(memory.tensors_peak(None, None, None))\n"
+    )
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", **memory.COUNTING}
+    found = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, check=True, cwd=ROOT
+    )
+    # 100 tensors of 4 KiB, in the median step five more that were kept; a few numbers beside them.
+    assert 105 * 4096 <= int(found.stdout) <= 107 * 4096
+
+
+def test_memory_of_contenders(monkeypatch, tmp_path):
+    command = "--framework project --network vgg7 --contenders SN --batch 1 --repeats 1"
+    found = {}
+    for count in memory.PEAKS:
+        run(monkeypatch, "memory", f"{command} --count {count} --json {tmp_path / 'found.json'}")
+        figures = json.loads((tmp_path / "found.json").read_text())["figures"]["memory"]
+        found[count] = {name: 2**20 * own["mebibytes"] for name, own in figures.items()}
+    variables = project.model("vgg7", "none").trainable_variables
+    kernels = 4 * sum(int(np.prod(v.shape)) for v in variables if len(v.shape) > 1)
+    # The normalized kernels, and some of what their gradients are computed from.
+    tensors = found["tensors"]
+    assert 0.5 * kernels < tensors["SN"] - tensors["none"] < 3 * kernels
+    # Python and TensorFlow take more than the tensors do.
+    assert all(found["process"][name] > tensors[name] for name in tensors)
+
+
 @pytest.mark.parametrize(
     "mistake", ["--network vgg7", "--framework project --network vgg7 --rounds -1"]
 )
@@ -138,6 +177,13 @@ def test_mistakes_are_one_line(monkeypatch, capsys, mistake):
         run(monkeypatch, "measure", mistake)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_tensors_are_counted_with_tensorflow_alone(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run(monkeypatch, "memory", "--framework torch --network vgg7")
+    assert stopped.value.code == 2
+    assert "Argument `count` must be 'process'" in capsys.readouterr().err
 
 
 def test_a_part_without_a_figure_has_no_column():
