@@ -162,9 +162,10 @@ def test_memory_of_contenders(monkeypatch, tmp_path):
         found[count] = {name: 2**20 * own["mebibytes"] for name, own in figures.items()}
     variables = project.model("vgg7", "none").trainable_variables
     kernels = 4 * sum(int(np.prod(v.shape)) for v in variables if len(v.shape) > 1)
-    # The normalized kernels, and some of what their gradients are computed from.
     tensors = found["tensors"]
-    assert 0.5 * kernels < tensors["SN"] - tensors["none"] < 3 * kernels
+    assert kernels < tensors["none"]
+    # The normalized kernels, too, and some of what their gradients are computed from.
+    assert max(2 * kernels, tensors["none"]) < tensors["SN"] < tensors["none"] + 3 * kernels
     # Python and TensorFlow take more than the tensors do.
     assert all(found["process"][name] > tensors[name] for name in tensors)
 
