@@ -67,11 +67,10 @@ def tensors_peak(framework: Any, options: Any, contender: str) -> int:
 PEAKS = {"process": process_peak, "tensors": tensors_peak}
 
 
-def in_a_process(options: Any, contender: str) -> int:
+def in_a_process(contender: str) -> int:
     """The peak in a new process."""
     command = [sys.executable, "-m", "benchmarks.speed.memory", *sys.argv[1:], "--only", contender]
-    environment = {**os.environ, **(COUNTING if options.count == "tensors" else {})}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout.splitlines()[-1])
 
 
@@ -87,6 +86,9 @@ def main() -> None:
             "Argument `count` must be 'process' without TensorFlow. "
             f"Received: framework={options.framework!r}, backend={measure.backend()!r}"
         )
+    if options.only and options.count == "tensors":
+        # Before TensorFlow is there.
+        os.environ.update(COUNTING)
     framework = importlib.import_module(measure.FRAMEWORKS[options.framework])
     if options.only:
         print(PEAKS[options.count](framework, options, options.only))
@@ -94,7 +96,7 @@ def main() -> None:
     measure.print_header("memory", options)
     names = measure.contenders_of(framework, options)
     with ThreadPoolExecutor(options.processes) as pool:
-        found = list(pool.map(lambda name: in_a_process(options, name), names * options.repeats))
+        found = list(pool.map(in_a_process, names * options.repeats))
     medians = {
         name: statistics.median(found[place :: len(names)]) for place, name in enumerate(names)
     }
