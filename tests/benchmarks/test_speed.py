@@ -133,10 +133,10 @@ def test_times_of_norms(monkeypatch, tmp_path):
     assert any("not reached" in line for line in lines)
 
 
-def test_memory_counts_small_tensors_too(tmp_path):
+def test_memory_counts_small_tensors_too():
     """In a process of its own: which allocator there is depends on its environment."""
     script = (
-        "import types, tensorflow as tf\n"
+        "import tensorflow as tf\n"
         "from benchmarks.speed import memory\n"
         "kept = []\n"
         "def step():\n"
