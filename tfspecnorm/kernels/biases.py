@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-from keras import ops
+
+from tfspecnorm._operations import ops
 
 _CONVOLUTIONS = (
     keras.layers.Conv1D,

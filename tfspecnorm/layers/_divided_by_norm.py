@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from tfspecnorm import norms
+from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers import _warm_start, scales
 from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
-from keras import ops
 
+from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel
 
 # Note [Master weights]
@@ -68,6 +68,7 @@ def at_least_32_bits(value: Any) -> Any:
     )
 
 
+@functools.cache
 def state_dtype(dtype: Any) -> str:
     """The dtype of the state that belongs to a kernel of a dtype."""
     return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"

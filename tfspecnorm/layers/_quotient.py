@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
+from tfspecnorm._operations import ops
 from tfspecnorm.norms import LinearMap, Measurement
 from tfspecnorm.norms._traced_once import traced_once
 from tfspecnorm.norms.measurement import TINY, OuterProduct, WholeKernel, inverse_of, outer
@@ -72,39 +72,39 @@ def _divided(
 ) -> Any:
     """s·W/d from 1/d and the factors of ∂d/∂W, each with its map, or `None` for a whole kernel."""
 
-    def correction(inner: Any, factors: Sequence[Any], _: Any) -> Any:
-        total, waiting = 0.0, iter(factors)
+    def remainder(upstream: Any, inner: Any, factors: Sequence[Any]) -> Any:
+        waiting = iter(factors)
         for linear_map in maps:
             part = WholeKernel(inner * next(waiting))
             if linear_map is not None:
                 part = OuterProduct(linear_map, part.tensor, next(waiting))
-            total = total + part.kernel(*part.factors)
-        return total
+            upstream = upstream - part.kernel(*part.factors)
+        return upstream
 
-    return _closed_form(kernel, inverse, factors, scale, correction)
+    return _closed_form(kernel, inverse, factors, scale, remainder)
 
 
 @traced_once()
 def _divided_in_order(kernel: Any, inverse: Any, *factors: Any, scale: float) -> Any:
     """The same for one part, whose entries lie as those of the kernel."""
 
-    def correction(inner: Any, factors: Sequence[Any], upstream: Any) -> Any:
+    def remainder(upstream: Any, inner: Any, factors: Sequence[Any]) -> Any:
         part = inner * factors[0]
-        if len(factors) == 1:
-            return part
-        return _shaped_as(outer(part, factors[1]), upstream)
+        return upstream - part if len(factors) == 1 else _minus_outer(upstream, part, factors[1])
 
-    return _closed_form(kernel, inverse, factors, scale, correction)
+    return _closed_form(kernel, inverse, factors, scale, remainder)
 
 
-def _shaped_as(tensor: Any, other: Any) -> Any:
-    """A tensor in the shape of another one, of whose sizes a traced function knows none."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+def _minus_outer(upstream: Any, left: Any, right: Any) -> Any:
+    """A tensor less v uᵀ in its shape, of whose sizes a traced function knows none."""
+    if keras.backend.backend() == "torch":
+        from tfspecnorm._torch.quotient import minus_outer
 
-        # Keras makes twenty operations of it.
-        return tf.reshape(tensor, tf.shape(other))
-    return ops.reshape(tensor, ops.shape(other))
+        return minus_outer(upstream, left, right)
+    import tensorflow as tf
+
+    # Keras makes twenty operations of it.
+    return upstream - tf.reshape(outer(left, right), tf.shape(upstream))
 
 
 def _closed_form(
@@ -112,31 +112,16 @@ def _closed_form(
     inverse: Any,
     factors: Sequence[Any],
     scale: float,
-    correction: Callable[..., Any],
+    remainder: Callable[[Any, Any, Sequence[Any]], Any],
 ) -> Any:
     """s·W/d with its gradient, see Note [Closed form].
 
-    The correction is ⟨G, W̄⟩·∂d/∂W, of the inner product, the factors and G.
+    The remainder is G − ⟨G, W̄⟩·∂d/∂W, of G, the inner product and the factors.
     """
-
-    def corrected(upstream: Any, effective: Any, multiplier: Any, sides: Sequence[Any]) -> Any:
-        inner = ops.sum(upstream * effective)
-        if scale != 1.0:
-            inner = inner * (1.0 / scale)
-        return (upstream - correction(inner, sides, upstream)) * multiplier
-
     if keras.backend.backend() == "torch":
+        from tfspecnorm._torch.quotient import divided
 
-        @ops.custom_gradient
-        def divide_by(kernel: Any, inverse: Any, *factors: Any) -> Any:
-            def gradient(kernel: Any, inverse: Any, *factors: Any, upstream: Any) -> Any:
-                multiplier = scale * inverse
-                found = corrected(upstream, kernel * multiplier, multiplier, factors)
-                return (found, *(None for _ in range(1 + len(factors))))
-
-            return kernel * (scale * inverse), gradient
-
-        return divide_by(kernel, inverse, *factors)
+        return divided(kernel, inverse, factors, scale, remainder)
 
     multiplier = inverse if scale == 1.0 else scale * inverse
 
@@ -144,7 +129,14 @@ def _closed_form(
     @ops.custom_gradient
     def divide(kernel: Any) -> Any:
         effective = kernel * multiplier
-        return effective, lambda upstream: corrected(upstream, effective, multiplier, factors)
+
+        def gradient(upstream: Any) -> Any:
+            inner = ops.sum(upstream * effective)
+            if scale != 1.0:
+                inner = inner * (1.0 / scale)
+            return remainder(upstream, inner, factors) * multiplier
+
+        return effective, gradient
 
     return divide(kernel)
 

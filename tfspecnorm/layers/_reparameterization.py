@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops, tree
+from keras import tree
 
+from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel, check_registered, held_by, kernels_of
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._precision import dtypes_of, kernel_value, read_master

@@ -4,8 +4,8 @@ import inspect
 from typing import Any
 
 import keras
-from keras import ops
 
+from tfspecnorm._operations import ops
 from tfspecnorm.kernels import biases
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.layers._precision import (

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops
 
 from tfspecnorm._configurable import Configurable
+from tfspecnorm._operations import ops
 
 
 class Scale(Configurable):

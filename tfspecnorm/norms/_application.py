@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-from keras import ops
 
+from tfspecnorm._operations import ops
 from tfspecnorm.norms._geometry import as_convolution, axes_of, tables
 from tfspecnorm.norms.linear_map import LinearMap
 

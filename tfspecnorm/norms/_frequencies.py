@@ -75,6 +75,12 @@ class Plan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
+def multiples(step: int, count: int) -> np.ndarray:
+    """0, step, 2·step and so on: a table of as many places."""
+    return step * np.arange(count, dtype="int32")
+
+
+@functools.lru_cache(maxsize=256)
 def plan(axes: tuple[Axis, ...], inputs: int, outputs: int, dtype: str) -> Plan:
     """The tables for a kernel with these axes, and inputs and outputs in each block.
 

@@ -1,29 +1,30 @@
 """Vectors of several lengths in one, end to end: an operation serves for all of them."""
 
-from collections.abc import Sequence
+import functools
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+
+from tfspecnorm._operations import constant, ops
 
 
 class Segments:
-    """Where the vectors lie.
+    """Where the vectors lie; `segments_of` keeps them.
 
     Args:
         lengths: Entries of each vector.
 
     Example:
 
-    >>> segments = Segments([2, 1])
+    >>> segments = Segments((2, 1))
     >>> vectors = ops.convert_to_tensor(np.array([3.0, 4.0, 5.0], "float32"))
     >>> unit = segments.normalized(vectors, ops.zeros_like(vectors))
     >>> print(ops.convert_to_numpy(unit).round(2))
     [0.6 0.8 1. ]
     """
 
-    def __init__(self, lengths: Sequence[int]) -> None:
+    def __init__(self, lengths: tuple[int, ...]) -> None:
         self.starts = np.cumsum([0, *lengths[:-1]]).astype("int32")
         self.owners = np.repeat(np.arange(len(lengths)), lengths).astype("int32")
         self._count = len(lengths)
@@ -36,15 +37,15 @@ class Segments:
 
     def sums(self, joined: Any) -> Any:
         """The sum of each vector's entries."""
-        return ops.segment_sum(joined, self.owners, self._count)
+        return ops.segment_sum(joined, constant(self.owners, joined), self._count)
 
     def largest(self, joined: Any) -> Any:
         """The largest entry of each vector."""
-        return ops.segment_max(joined, self.owners, self._count)
+        return ops.segment_max(joined, constant(self.owners, joined), self._count)
 
     def spread(self, values: Any, axis: int = 0) -> Any:
         """A value for each vector, at each of its entries."""
-        return picked(values, self.owners, axis)
+        return picked(values, constant(self.owners, values), axis)
 
     def normalized(self, joined: Any, fallback: Any) -> Any:
         """Unit vectors, as `tfspecnorm.norms.matrix.normalized` makes one."""
@@ -53,6 +54,9 @@ class Segments:
         inverse = ops.rsqrt(self.sums(ops.square(scaled)))
         inverse = self.spread(inverse)
         return ops.where(inverse > 0.0, scaled * inverse, fallback)
+
+
+segments_of = functools.lru_cache(maxsize=256)(Segments)
 
 
 def picked(values: Any, places: Any, axis: int) -> Any:

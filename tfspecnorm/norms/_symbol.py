@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from keras import ops
 
+from tfspecnorm._operations import constant, ops
 from tfspecnorm.norms import _transfer_matrices
-from tfspecnorm.norms._frequencies import Plan, plan
+from tfspecnorm.norms._frequencies import Plan, multiples, plan
 from tfspecnorm.norms._geometry import as_convolution, axes_of
 from tfspecnorm.norms._segments import picked
 from tfspecnorm.norms.linear_map import LinearMap
@@ -62,8 +62,9 @@ def symbol(kernel: Any, linear_map: LinearMap) -> Symbol:
     inputs = kernel.shape[0] // view.taps
     dtype = keras.backend.standardize_dtype(kernel.dtype)
     tables = plan(axes_of(linear_map), inputs, kernel.shape[-1], dtype)
-    constant = ops.stop_gradient(kernel)
-    return Symbol(kernel, constant / (ops.max(ops.abs(constant)) + TINY), tables, inputs)
+    scaled = ops.stop_gradient(kernel)
+    scaled = scaled / (ops.max(ops.abs(scaled)) + TINY)
+    return Symbol(kernel, scaled, tables, inputs)
 
 
 def peak(given: Symbol, squarings: int = _transfer_matrices.SQUARINGS) -> Peak:
@@ -84,10 +85,10 @@ def peak(given: Symbol, squarings: int = _transfer_matrices.SQUARINGS) -> Peak:
     else:
         squares, places = (ops.squeeze(part, -1) for part in found)
         circle = _place_of_largest(-squares)
-        starts = length * np.arange(tables.circles, dtype="int32")
-        places = places + ops.convert_to_tensor(starts)
+        places = places + constant(multiples(length, tables.circles), places)
         square, frequency = (entry(part, circle, axis=0) for part in (squares, places))
-    wave = entry(ops.convert_to_tensor(tables.waves[..., None, None]), frequency, axis=0)
+    waves = constant(tables.waves, squares, (*tables.waves.shape, 1, 1))
+    wave = entry(waves, frequency, axis=0)
     return Peak(block, wave, square)
 
 
@@ -129,7 +130,7 @@ def _squared_norms(given: Symbol, squarings: int) -> Any:
     rows, blocks, outputs = given.scaled.shape
     taps = rows // given.inputs
     if not given.is_vector:
-        images = _rows(tables.waves) @ ops.reshape(given.scaled, (taps, -1))
+        images = _rows(tables.waves, given.scaled) @ ops.reshape(given.scaled, (taps, -1))
         shape = (len(tables.waves), 2, tables.phases * given.inputs, blocks, outputs)
         return _transfer_matrices.squared_norms(ops.reshape(images, shape), squarings)
     kernel = given.scaled
@@ -148,13 +149,12 @@ def squared_norms_of_vectors(kernel: Any, tables: Plan, blocks: int = -1) -> Any
     """
     blocks = kernel.shape[1] if blocks < 0 else blocks
     table = tables.waves if tables.samples is None else tables.samples
-    images = ops.reshape(_rows(table) @ kernel, (len(table), -1, blocks))
+    images = ops.reshape(_rows(table, kernel) @ kernel, (len(table), -1, blocks))
     squares = ops.sum(ops.square(images), axis=1)
     if tables.interpolation is not None:
-        squares = ops.convert_to_tensor(tables.interpolation) @ squares
+        squares = constant(tables.interpolation, squares) @ squares
     return squares
 
 
-def _rows(table: Any) -> Any:
-    # As an operator: `ops.matmul` computes in 32 bits on PyTorch.
-    return ops.convert_to_tensor(table.reshape(-1, table.shape[-1]))
+def _rows(table: np.ndarray, like: Any) -> Any:
+    return constant(table, like, (-1, table.shape[-1]))

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from keras import ops
 
-from tfspecnorm.norms._frequencies import plan
+from tfspecnorm._operations import constant, ops
+from tfspecnorm.norms._frequencies import multiples, plan
 from tfspecnorm.norms._geometry import as_convolution, axes_of
-from tfspecnorm.norms._segments import Segments, picked
+from tfspecnorm.norms._segments import Segments, picked, segments_of
 from tfspecnorm.norms._symbol import squared_norms_of_vectors
 from tfspecnorm.norms.bidirectional import Bidirectional
 from tfspecnorm.norms.fourier import Fourier
@@ -105,8 +105,8 @@ def _group(task: Task) -> tuple[Callable[[list[Task]], list[Measurement]], ...] 
 def _matrices(tasks: list[Task]) -> list[Measurement]:
     """What `Matrix` says; none is block diagonal."""
     views = [task.linear_map.matrix(task.kernel) for task in tasks]
-    rows = Segments([view.shape[0] for view in views])
-    columns = Segments([view.shape[1] for view in views])
+    rows = segments_of(tuple(view.shape[0] for view in views))
+    columns = segments_of(tuple(view.shape[1] for view in views))
     vector_u, vector_v = (
         ops.cast(ops.concatenate([task.state[name] for task in tasks]), views[0].dtype)
         for name in ("vector_u", "vector_v")
@@ -146,11 +146,11 @@ def _depthwise(tasks: list[Task]) -> list[Measurement]:
     tables = plan(axes_of(tasks[0].linear_map), 1, 1, dtype)
     maps = [as_convolution(task.linear_map) for task in tasks]
     stacks = [view.stacked(task.kernel) for view, task in zip(maps, tasks, strict=True)]
-    channels = Segments([stack.shape[1] for stack in stacks])
+    channels = segments_of(tuple(stack.shape[1] for stack in stacks))
     kernel = ops.concatenate([ops.squeeze(stack, -1) for stack in stacks], axis=1)
-    constant = ops.stop_gradient(kernel)
-    largest = channels.largest(ops.max(ops.abs(constant), axis=0))
-    scaled = constant / channels.spread(largest + TINY)
+    scaled = ops.stop_gradient(kernel)
+    largest = channels.largest(ops.max(ops.abs(scaled), axis=0))
+    scaled = scaled / channels.spread(largest + TINY)
 
     squares = squared_norms_of_vectors(scaled, tables)
     circles = ops.reshape(squares, (tables.circles, -1, squares.shape[-1]))
@@ -159,15 +159,18 @@ def _depthwise(tasks: list[Task]) -> list[Measurement]:
     bounds = ops.max(circles, axis=1, keepdims=True)
     places = _first_place(ops.equal(circles, bounds), axis=1)
     circle = _first_place(ops.equal(bounds, ops.min(bounds, axis=0)), axis=0)
-    chosen = ops.equal(np.arange(tables.circles, dtype="int32")[:, None], circle[0])
+    numbers = constant(multiples(1, tables.circles), circle, (tables.circles, 1))
+    chosen = ops.equal(numbers, circle[0])
     frequency = ops.sum(ops.where(chosen, places, 0), axis=0) + circle[0] * circles.shape[1]
 
     # Taps first, kernels last: nothing has to be transposed, which takes longer than the rest.
-    wave = picked(ops.convert_to_tensor(tables.waves.transpose(2, 1, 0)), frequency, axis=2)
+    waves = ops.transpose(constant(tables.waves, squares), (2, 1, 0))
+    wave = picked(waves, frequency, axis=2)
     image = ops.sum(wave * picked(scaled, channel, axis=1)[:, None], axis=0)
     unit = image * ops.rsqrt(ops.sum(ops.square(image), axis=0) + TINY)
     spread = channels.spread(tables.excess * ops.sum(unit * wave, axis=1), axis=1)
-    own = ops.equal(channels.spread(channel), np.arange(len(channels.owners), dtype="int32"))
+    places = constant(multiples(1, len(channels.owners)), channel)
+    own = ops.equal(channels.spread(channel), places)
     # An entry that is not finite shows, in whichever channel it is.
     gradient = ops.where(own, spread, 0.0 * scaled)
     sigmas = channels.sums(ops.sum(kernel * gradient, axis=0))
@@ -188,8 +191,8 @@ def _numbers(sigmas: Any) -> Iterator[tuple[Any, Any]]:
 def _largest_of_each(values: Any, segments: Segments) -> Any:
     """Where the largest entry of each vector is, among the entries of all."""
     largest = segments.spread(segments.largest(values))
-    places = np.arange(len(segments.owners), dtype="int32")
-    last = np.int32(len(places) - 1)
+    last = np.int32(len(segments.owners) - 1)
+    places = constant(multiples(1, len(segments.owners)), values)
     found = -segments.largest(ops.where(ops.equal(values, largest), -places, -last))
     return ops.minimum(found, last)
 
@@ -199,5 +202,5 @@ def _first_place(chosen: Any, axis: int) -> Any:
     count = chosen.shape[axis]
     shape = [1] * len(chosen.shape)
     shape[axis] = count
-    places = np.arange(count, dtype="int32").reshape(shape)
+    places = constant(multiples(1, count), chosen, tuple(shape))
     return ops.min(ops.where(chosen, places, np.int32(count - 1)), axis=axis)

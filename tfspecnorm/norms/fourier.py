@@ -4,9 +4,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
+from tfspecnorm._operations import constant, ops
 from tfspecnorm.norms import _grid_maximum, _transfer_matrices
+from tfspecnorm.norms._frequencies import multiples
 from tfspecnorm.norms._geometry import as_convolution, sizes_known
 from tfspecnorm.norms._stateless import Stateless
 from tfspecnorm.norms._symbol import Peak, as_matrix, image_at, peak, symbol
@@ -152,7 +153,8 @@ def _measured(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
         gradient = excess * gradient
     blocks = given.kernel.shape[1]
     if blocks > 1:
-        selected = ops.equal(np.arange(blocks, dtype="int32")[:, None], found.block)
+        places = constant(multiples(1, blocks), gradient, (blocks, 1))
+        selected = ops.equal(places, found.block)
         # An entry that is not finite shows, in whichever block it is.
         gradient = ops.where(selected, gradient, 0.0 * given.scaled)
     sigma = ops.sum(given.kernel * gradient)

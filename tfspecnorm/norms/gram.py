@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
+from tfspecnorm._operations import ops
 from tfspecnorm.norms import _grid_maximum, _transfer_matrices
 from tfspecnorm.norms._stateless import Stateless
 from tfspecnorm.norms._symbol import as_matrix, image_at, peak, symbol

@@ -6,7 +6,8 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from keras import ops
+
+from tfspecnorm._operations import ops
 
 DENSE = "dense"
 CONVOLUTION = "convolution"
@@ -203,10 +204,10 @@ class LinearMap:
 
 def _lists_to_tuples(description: Window | LinearMap) -> None:
     """A description is a key of tables and functions, and lists are none."""
-    for field in dataclasses.fields(description):
-        value = getattr(description, field.name)
+    # Not by `dataclasses.fields`: kernels are described anew in each call of a layer.
+    for name, value in list(vars(description).items()):
         if isinstance(value, list):
-            object.__setattr__(description, field.name, tuple(value))
+            object.__setattr__(description, name, tuple(value))
 
 
 def dense(kernel_shape: tuple[int, ...], kind: str = DENSE) -> LinearMap:

@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from tfspecnorm._configurable import Configurable
+from tfspecnorm._operations import ops
 from tfspecnorm.norms._compiled import compiled
 from tfspecnorm.norms._leading_vectors import leading_singular_vectors
 from tfspecnorm.norms._traced_once import traced_once
@@ -133,7 +133,7 @@ def _measured(
         vector_u, vector_v = step(ops.stop_gradient(matrix), vector_u, vector_v, iterations)
     vector_u = ops.stop_gradient(vector_u)
     image = _times(matrix, vector_u)
-    vector_v = ops.stop_gradient(normalized(image, vector_v))
+    vector_v = normalized(ops.stop_gradient(image), vector_v)
     sigma = ops.sum(vector_v * image, axis=-1)
     left = vector_v
     if len(matrix.shape) > 2:

@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from tfspecnorm._configurable import Configurable
+from tfspecnorm._operations import ops
 from tfspecnorm.norms import _grid_maximum
 from tfspecnorm.norms._application import sides, sides_of
 from tfspecnorm.norms._compiled import compiled
@@ -178,7 +178,7 @@ class Operator(Configurable):
         vector_v = ops.stop_gradient(vector_v)
         both = sides(kernel, linear_map)
         image = _flat(both.apply(_unflat(vector_v, both.input_shape)))
-        vector_u = ops.stop_gradient(normalized(image, vector_u))
+        vector_u = normalized(ops.stop_gradient(image), vector_u)
         sigma = ops.max(ops.sum(vector_u * image, axis=-1))
         return Measurement(sigma, {"vector_u": vector_u, "vector_v": vector_v})
 

@@ -1,0 +1,1 @@
+"""What PyTorch does in its own way: nothing here is imported with another backend."""

@@ -1,0 +1,44 @@
+"""The quotient on PyTorch: a function of its own, in few passes over the kernel."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+Remainder = Callable[[Any, Any, Sequence[Any]], Any]
+
+
+def divided(
+    kernel: Any, inverse: Any, factors: Sequence[Any], scale: float, remainder: Remainder
+) -> Any:
+    """As `_quotient._closed_form`, of which Keras' custom gradient would compute W̄ twice."""
+    return _Division.apply(kernel, inverse, scale, remainder, *factors)
+
+
+def minus_outer(matrix: Any, left: Any, right: Any) -> Any:
+    """A tensor that is a matrix in another shape, less v uᵀ, in one pass."""
+    rows = matrix.reshape(len(left), len(right))
+    return torch.addr(rows, left, right, alpha=-1).reshape(matrix.shape)
+
+
+class _Division(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, kernel: Any, inverse: Any, scale: float, remainder: Remainder, *factors: Any
+    ) -> Any:
+        effective = kernel * (inverse if scale == 1.0 else scale * inverse)
+        # As tensors of the graph, W̄ too: derivatives of the gradient pass through them.
+        ctx.save_for_backward(effective, inverse, *factors)
+        ctx.scale, ctx.remainder = scale, remainder
+        return effective
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
+        effective, inverse, *factors = ctx.saved_tensors
+        # Once: what a convolution hands back has its axes in another order.
+        upstream = upstream.contiguous()
+        inner = torch.dot(upstream.reshape(-1), effective.reshape(-1))
+        if ctx.scale != 1.0:
+            inner, inverse = inner * (1.0 / ctx.scale), ctx.scale * inverse
+        found = ctx.remainder(upstream, inner, factors) * inverse
+        return (found, *(None for _ in range(3 + len(factors))))
