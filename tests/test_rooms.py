@@ -23,6 +23,7 @@ MAY_KNOW = {
     "layers": {"_configurable", "_operations", "_torch", "kernels", "norms"},
     "_grouped_model": {"kernels", "layers"},
     "_rebuilding": {"_grouped_model", "kernels", "layers"},
+    "_measured_once": {"_checks", "_grouped_model", "layers"},
     "_files": set(),
     "_optional": set(),
     "_gradients": set(),
@@ -40,7 +41,7 @@ MAY_KNOW = {
     "_commands": {"_files", "analysis", "edge", "surgery"},
     "__main__": {"_commands"},
     "models": {"_checks", "initializers", "layers"},
-    "gan": {"_checks", "_configurable"},
+    "gan": {"_checks", "_configurable", "_measured_once"},
 }
 
 

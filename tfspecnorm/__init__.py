@@ -21,6 +21,7 @@ from tfspecnorm import (  # noqa: E402
     norms,
     schedules,
 )
+from tfspecnorm._measured_once import measured_once  # noqa: E402
 from tfspecnorm._version import __version__  # noqa: E402
 from tfspecnorm.analysis import certified_radius, lipschitz_bound, spectral_report  # noqa: E402
 from tfspecnorm.edge import export  # noqa: E402
@@ -47,6 +48,7 @@ __all__ = [
     "fold",
     "grouped",
     "lipschitz_bound",
+    "measured_once",
     "spectral_report",
     "warm_up",
     "wrap",

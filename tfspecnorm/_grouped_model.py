@@ -7,7 +7,7 @@ import keras
 
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
-from tfspecnorm.layers._together import measured_together
+from tfspecnorm.layers._together import measured_ahead
 
 # To look for them takes long. As an attribute of the model the list would be saved with it.
 _WRAPPERS: weakref.WeakKeyDictionary[Any, list[DividedByNorm]] = weakref.WeakKeyDictionary()
@@ -28,7 +28,11 @@ class GroupedModel(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self not in _WRAPPERS:
-            found = [part for part in layers_in(self) if isinstance(part, DividedByNorm)]
-            _WRAPPERS[self] = found
-        with measured_together(_WRAPPERS[self], bool(training)):
+            _WRAPPERS[self] = measured_in(self)
+        with measured_ahead(_WRAPPERS[self], bool(training), together=True, divided=False):
             return super().call(inputs, training=training, mask=mask)
+
+
+def measured_in(model: keras.Model) -> list[DividedByNorm]:
+    """The wrappers of a model, however deep, that divide by a norm."""
+    return [part for part in layers_in(model) if isinstance(part, DividedByNorm)]

@@ -48,7 +48,7 @@ def small_pair(dropout=0.0, batch=True, dtype=None):
 
 
 def compiled(pair, learning_rates=(0.1, 0.2), optimizer=keras.optimizers.SGD, **arguments):
-    names = ("latent_size", "n_discriminator", "average_momentum", "seed")
+    names = ("latent_size", "n_discriminator", "average_momentum", "seed", "measure_once")
     own = {name: arguments.pop(name) for name in names if name in arguments}
     gan = GAN(*pair, **{"seed": 3, **own})
     gan.compile(*(optimizer(rate) for rate in learning_rates), **arguments)

@@ -181,6 +181,7 @@ def test_networks_that_do_not_fit_are_named():
         ({"average_momentum": 1}, r"`average_momentum` must be in \[0, 1\).*average_momentum=1"),
         ({"average_momentum": "slow"}, "Received: average_momentum='slow'"),
         ({"seed": -1}, "`seed`.*Received: seed=-1"),
+        ({"measure_once": 1}, "`measure_once` must be `True` or `False`.*measure_once=1"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

@@ -68,6 +68,13 @@ def check_no_weights(**weights: Any) -> None:
             )
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """The value, or a `ValueError` if it is neither true nor false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"Argument `{name}` must be `True` or `False`. Received: {name}={value!r}")
+    return value
+
+
 def check_trainable(name: str, network: Any, compiled: frozenset[int]) -> None:
     """A `ValueError` if a network's trainable variables are not those at `compile`, by `id`."""
     found = {id(variable) for variable in network.trainable_variables}

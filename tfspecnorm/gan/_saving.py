@@ -31,6 +31,7 @@ class Saving(Updates):
             "latent_size": self.latent_size,
             "n_discriminator": self.n_discriminator,
             "average_momentum": self.average_momentum,
+            "measure_once": self.measure_once,
             "seed": self.seed,
             "name": self.name,
         }

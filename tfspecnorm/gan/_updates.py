@@ -1,11 +1,13 @@
 """One training step: updates of the discriminator, one of the generator, and of its average."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import keras
 from keras import ops
 
+from tfspecnorm._measured_once import measured_once
 from tfspecnorm.gan import _checks, _differentiation, _penalties
 from tfspecnorm.gan._optimizers import OptimizerPair
 
@@ -98,8 +100,12 @@ class Updates(keras.Model):
         fake = ops.stop_gradient(self._run(self.generator, latents)[0])
 
         def objective() -> tuple[Any, dict[str, Any]]:
-            real_logits, real_losses = self._run(self.discriminator, real, keep=True)
-            fake_logits, fake_losses = self._run(self.discriminator, fake, keep=True)
+            once = measured_once(self.discriminator) if self.measure_once else nullcontext()
+            with once:
+                real_logits, real_losses = self._run(self.discriminator, real, keep=True)
+                fake_logits, fake_losses = self._run(self.discriminator, fake, keep=True)
+                penalized = self.r1 or self.gradient_penalty
+                penalty = self._penalty(real, fake, count) if penalized else None
             loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
             records = {
                 "discriminator_loss": loss,
@@ -107,9 +113,9 @@ class Updates(keras.Model):
                 "fake_logits": ops.mean(fake_logits),
             }
             total = _sum([loss, *real_losses, *fake_losses])
-            if self.r1 or self.gradient_penalty:
-                records["penalty"] = self._penalty(real, fake, count)
-                total = total + records["penalty"]
+            if penalty is not None:
+                records["penalty"] = penalty
+                total = total + penalty
             return total, records
 
         optimizer = self.optimizer.discriminator_optimizer

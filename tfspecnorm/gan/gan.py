@@ -54,6 +54,9 @@ class GAN(Saving):
         average_momentum: Number in [0, 1), or `None` for no average.
         seed: Integer for the latent vectors of training. Defaults to one drawn by `random`.
         name: Name of the model.
+        measure_once: Whether all calls of D in one of its updates, penalties too, compute with the
+            same kernels, measured once, see `tfspecnorm.measured_once`. The vectors of a spectral
+            norm then take one step in an update, not two.
 
     Raises:
         ValueError: If an argument is outside of what is said above.
@@ -85,15 +88,18 @@ class GAN(Saving):
         average_momentum: float | None = 0.999,
         seed: int | None = None,
         name: str = "gan",
+        measure_once: bool = False,
     ) -> None:
         latent_size = _checks.check_networks(generator, discriminator, latent_size)
         n_discriminator = check_positive_integer("n_discriminator", n_discriminator)
         average_momentum = _checks.check_momentum("average_momentum", average_momentum)
+        measure_once = _checks.check_flag("measure_once", measure_once)
         seed = check_seed(seed, optional=True)
         super().__init__(name=name)
         self.latent_size = latent_size
         self.n_discriminator = n_discriminator
         self.average_momentum = average_momentum
+        self.measure_once = measure_once
         self.seed = seed
         self.generator = generator
         self.discriminator = discriminator

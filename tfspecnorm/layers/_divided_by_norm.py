@@ -3,12 +3,11 @@
 from typing import Any
 
 import keras
-import numpy as np
 
 from tfspecnorm import norms
 from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel
-from tfspecnorm.layers import _warm_start, scales
+from tfspecnorm.layers import _options, _warm_start, scales
 from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
 from tfspecnorm.layers._quotient import quotient
 from tfspecnorm.layers._reparameterization import Reparameterization
@@ -41,9 +40,9 @@ class DividedByNorm(Reparameterization):
         **kwargs: Any,
     ) -> None:
         super().__init__(layer, **kwargs)
-        _check_options(power_iterations, bound, jit_compile)
+        _options.check(power_iterations, bound, jit_compile)
         self.power_iterations = int(power_iterations)
-        self.norm = _resolved(norm)
+        self.norm = _options.resolved(norm)
         self.scale = scales.get(scale)
         self.bound = None if bound is None else float(bound)
         self.per_gate = bool(per_gate)
@@ -115,12 +114,18 @@ class DividedByNorm(Reparameterization):
 
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
         iterations = self.power_iterations if training else 0
-        measured = ready(self, kernel.name, iterations)
-        if measured is None:
-            measured = self.task(kernel, value, iterations).alone()
+        found = ready(self, kernel.name, iterations)
+        if found is None:
+            measured, effective = self.task(kernel, value, iterations).alone(), None
+        else:
+            measured, effective = found.measurement, found.effective
         if training:
             for name, variable in self._state[kernel.name].items():
                 variable.assign(measured.state[name])
+        return self.divided(kernel, value, measured) if effective is None else effective
+
+    def divided(self, kernel: Kernel, value: Any, measured: norms.Measurement) -> Any:
+        """W̄ of a kernel that was measured."""
         variable = self._scale_variables.get(kernel.name)
         scale = self.scale(None if variable is None else variable.value)
         return quotient(value, measured, scale, self.bound)
@@ -199,7 +204,7 @@ class DividedByNorm(Reparameterization):
         return {
             **super().get_config(),
             "power_iterations": self.power_iterations,
-            "norm": _serialized(norm),
+            "norm": _options.serialized(norm),
             "scale": keras.saving.serialize_keras_object(self.scale),
             "bound": self.bound,
             "per_gate": self.per_gate,
@@ -221,34 +226,3 @@ def _current(variable: keras.Variable) -> Any:
     value = ops.convert_to_tensor(variable.value)
     # PyTorch updates in place, which must not reach a gradient that still needs this value.
     return ops.copy(value) if keras.backend.backend() == "torch" else value
-
-
-def _check_options(power_iterations: Any, bound: Any, jit_compile: Any) -> None:
-    if (
-        isinstance(power_iterations, bool)
-        or not isinstance(power_iterations, (int, np.integer))
-        or power_iterations < 1
-    ):
-        raise ValueError(
-            "Argument `power_iterations` must be a positive integer. "
-            f"Received: power_iterations={power_iterations!r}"
-        )
-    if bound is not None:
-        scales.check_positive("bound", bound, " or `None`")
-    if not isinstance(jit_compile, bool) and jit_compile != "auto":
-        raise ValueError(
-            'Argument `jit_compile` must be `True`, `False` or `"auto"`. '
-            f"Received: jit_compile={jit_compile!r}"
-        )
-
-
-def _resolved(norm: Any) -> Any:
-    if isinstance(norm, dict) and "class_name" not in norm:
-        return {name: None if value is None else norms.get(value) for name, value in norm.items()}
-    return None if norm is None else norms.get(norm)
-
-
-def _serialized(norm: Any) -> Any:
-    if isinstance(norm, dict):
-        return {name: _serialized(value) for name, value in norm.items()}
-    return None if norm is None else keras.saving.serialize_keras_object(norm)

@@ -1,4 +1,4 @@
-"""Kernels of several wrappers measured at once, before the layers that compute with them run."""
+"""Kernels of several wrappers measured before the layers that compute with them run."""
 
 import contextlib
 import contextvars
@@ -8,31 +8,45 @@ from typing import Any, NamedTuple
 from tfspecnorm import norms
 from tfspecnorm.layers._precision import kernel_value, read_master
 
-# Note [Measured together]
-# The measurements wait, for the time of one call of a model, in a variable of the context: of the
+# Note [Measured ahead]
+# What is measured waits, for the time of a `with` block, in a variable of the context: of the
 # thread, so that replicas do not see each other's. A wrapper that is called in it takes its own
-# from there, if it is in the mode that they were made for. It alone moves its vectors: what is not
-# called is not moved. Called twice it takes the same measurement twice.
+# from there, if it is in the mode that it was made for. It alone moves its vectors: what is not
+# called is not moved. Called twice it takes the same twice. A block inside a block measures what
+# does not wait already.
 
 
-class _Ready(NamedTuple):
+class Ready(NamedTuple):
+    """What waits for a kernel.
+
+    Args:
+        power_iterations: With how many it was measured.
+        measurement: Its norm.
+        effective: W̄, or `None` if each call is to divide for itself.
+    """
+
     power_iterations: int
     measurement: norms.Measurement
+    effective: Any
 
 
-_Waiting = dict[tuple[int, str], _Ready]
+_Waiting = dict[tuple[int, str], Ready]
 _READY: contextvars.ContextVar[_Waiting | None] = contextvars.ContextVar("ready", default=None)
 
 
 @contextlib.contextmanager
-def measured_together(wrappers: Sequence[Any], training: bool) -> Iterator[None]:
-    """A context in which the kernels of these wrappers are measured, see Note [Measured together].
+def measured_ahead(
+    wrappers: Sequence[Any], training: bool, together: bool, divided: bool
+) -> Iterator[None]:
+    """A context in which the kernels of these wrappers are measured, see Note [Measured ahead].
 
     Args:
         wrappers: Built wrappers that divide by norms.
         training: Whether they are about to be called in training.
+        together: Whether the norms of all kernels are computed at once.
+        divided: Whether W̄ is computed, too, and serves for all calls.
     """
-    measured = read_master(lambda: _measured(wrappers, training))
+    measured = read_master(lambda: _measured(wrappers, training, together, divided))
     token = _READY.set({**(_READY.get() or {}), **measured})
     try:
         yield
@@ -40,23 +54,26 @@ def measured_together(wrappers: Sequence[Any], training: bool) -> Iterator[None]
         _READY.reset(token)
 
 
-def ready(wrapper: Any, name: str, power_iterations: int) -> norms.Measurement | None:
-    """The measurement that waits for a kernel of a wrapper, made with as many iterations."""
+def ready(wrapper: Any, name: str, power_iterations: int) -> Ready | None:
+    """What waits for a kernel of a wrapper, made with as many iterations."""
     found = (_READY.get() or {}).get((id(wrapper), name))
-    if found is None or found.power_iterations != power_iterations:
-        return None
-    return found.measurement
+    return found if found is not None and found.power_iterations == power_iterations else None
 
 
-def _measured(wrappers: Sequence[Any], training: bool) -> _Waiting:
-    places, tasks = [], []
+def _measured(wrappers: Sequence[Any], training: bool, together: bool, divided: bool) -> _Waiting:
+    owners, tasks = [], []
     for wrapper in wrappers:
         for kernel in wrapper.kernels:
-            places.append((id(wrapper), kernel.name))
             iterations = wrapper.iterations(kernel, training)
-            tasks.append(wrapper.task(kernel, kernel_value(kernel), iterations))
-    measured = norms.measure_together(tasks)
+            if ready(wrapper, kernel.name, iterations) is None:
+                owners.append((wrapper, kernel))
+                tasks.append(wrapper.task(kernel, kernel_value(kernel), iterations))
+    measured = norms.measure_together(tasks) if together else [task.alone() for task in tasks]
     return {
-        place: _Ready(task.power_iterations, measurement)
-        for place, task, measurement in zip(places, tasks, measured, strict=True)
+        (id(wrapper), kernel.name): Ready(
+            task.power_iterations,
+            measurement,
+            wrapper.divided(kernel, task.kernel, measurement) if divided else None,
+        )
+        for (wrapper, kernel), task, measurement in zip(owners, tasks, measured, strict=True)
     }

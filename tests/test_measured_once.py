@@ -1,0 +1,242 @@
+"""Several calls of a model with kernels that were measured once."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+import tfspecnorm
+from tests import tools
+from tests.gan import networks
+from tfspecnorm import layers, measured_once, norms
+from tfspecnorm.layers import scales
+
+WRAPPERS = {
+    "spectral": layers.SpectralNorm,
+    "two iterations": functools.partial(layers.SpectralNorm, power_iterations=2),
+    "bound": functools.partial(layers.SpectralNorm, bound=0.5),
+    "learned": lambda layer: layers.SpectralNorm(layer, scale=scales.Learned()),
+    "operator": functools.partial(layers.SpectralNorm, norm="operator"),
+    "bidirectional": layers.BidirectionalSpectralNorm,
+    "mean": layers.MeanSpectralNorm,
+    "weight": layers.WeightNorm,
+}
+
+
+def network(wrap=layers.SpectralNorm):
+    """Kernels whose vectors are not where they converge."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 3)),
+            wrap(keras.layers.Conv2D(4, 3)),
+            keras.layers.LeakyReLU(),
+            wrap(keras.layers.DepthwiseConv2D(3, padding="same")),
+            keras.layers.Flatten(),
+            wrap(keras.layers.Dense(2)),
+        ]
+    )
+    for number, layer in enumerate(model.layers):
+        if hasattr(layer, "kernels"):
+            for kernel in layer.kernels:
+                kernel.variable.assign(tools.random(*kernel.variable.shape, seed=number))
+    return model
+
+
+def state_of(model):
+    """Vectors and running means, by path: all that a call moves."""
+    return {variable.path: tools.array(variable) for variable in model.non_trainable_variables}
+
+
+REAL, FAKE = tools.random(2, 6, 6, 3, seed=1), tools.random(3, 6, 6, 3, seed=2)
+
+
+@pytest.mark.parametrize("kind", WRAPPERS)
+def test_each_call_is_a_first_call(kind):
+    """Outputs are those of two models of which each is called once."""
+    wanted = [
+        tools.array(network(WRAPPERS[kind])(images, training=True)) for images in (REAL, FAKE)
+    ]
+    model = network(WRAPPERS[kind])
+    with measured_once(model):
+        found = [tools.array(model(images, training=True)) for images in (REAL, FAKE)]
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", WRAPPERS)
+def test_gradient_is_that_of_two_first_calls(kind):
+    def loss(model, images):
+        return keras.ops.sum(keras.ops.square(model(images, training=True)))
+
+    parts = []
+    for images in (REAL, FAKE):
+        model = network(WRAPPERS[kind])
+        parts.append(tools.gradients(lambda: loss(model, images), model.trainable_variables))  # noqa: B023
+    model = network(WRAPPERS[kind])
+
+    def both():
+        with measured_once(model):
+            return loss(model, REAL) + loss(model, FAKE)
+
+    found = tools.gradients(both, model.trainable_variables)
+    for one, first, second in zip(found, *parts, strict=True):
+        scale = np.abs(first + second).max()
+        np.testing.assert_allclose(one / scale, (first + second) / scale, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["spectral", "two iterations", "bidirectional", "operator"])
+def test_vectors_take_the_step_of_one_call(kind):
+    model, other = network(WRAPPERS[kind]), network(WRAPPERS[kind])
+    start = state_of(model)
+    with measured_once(model):
+        for images in (REAL, FAKE, REAL):
+            model(images, training=True)
+    other(REAL, training=True)
+    moved = state_of(model)
+    for (one, old), two in zip(
+        zip(moved.values(), start.values(), strict=True), state_of(other).values(), strict=True
+    ):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+        assert np.abs(one - old).max() > 1e-4
+    model(REAL, training=True)
+    later = state_of(model)
+    assert any(np.abs(later[path] - moved[path]).max() > 1e-5 for path in moved)
+
+
+def test_kernels_are_measured_once_and_divided_once(monkeypatch):
+    counts = {"measured": 0}
+    measure = norms.Matrix.__call__
+
+    def counting(self, *arguments, **options):
+        counts["measured"] += 1
+        return measure(self, *arguments, **options)
+
+    monkeypatch.setattr(norms.Matrix, "__call__", counting)
+    seen = []
+
+    class Dense(keras.layers.Dense):
+        def call(self, inputs, training=None):
+            seen.append(self.kernel.value)
+            return super().call(inputs)
+
+    tfspecnorm.kernels.register(Dense)(
+        lambda layer: [tfspecnorm.kernels.Kernel("kernel", layer.kernel, norms.dense((3, 2)))]
+    )
+    model = keras.Sequential([keras.Input((3,)), layers.SpectralNorm(Dense(2))])
+    counts["measured"] = 0
+    seen.clear()
+    with measured_once(model):
+        assert counts["measured"] == 1
+        for _ in range(3):
+            model(np.ones((1, 3), "float32"), training=True)
+    assert counts["measured"] == 1
+    assert len(seen) == 3
+    assert seen[0] is seen[1] is seen[2]
+
+
+def test_evaluation_inside_measures_for_itself():
+    model = network()
+    wanted = tools.array(model(REAL, training=False))
+    with measured_once(model):
+        found = tools.array(model(REAL, training=False))
+    np.testing.assert_array_equal(found, wanted)
+    assert np.abs(tools.array(model(REAL, training=True)) - wanted).max() > 1e-3
+
+
+def test_evaluation_can_be_measured_once():
+    model = network()
+    start, wanted = state_of(model), tools.array(model(REAL, training=False))
+    with measured_once(model, training=False):
+        for _ in range(2):
+            np.testing.assert_allclose(tools.array(model(REAL, training=False)), wanted, atol=1e-6)
+    for path, value in state_of(model).items():
+        np.testing.assert_array_equal(value, start[path])
+
+
+def test_frozen_layers_stay():
+    model = network()
+    frozen = model.layers[0]
+    frozen.trainable = False
+    start = [tools.array(variable) for variable in frozen.state]
+    with measured_once(model):
+        first, second = (tools.array(model(REAL, training=True)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    for variable, value in zip(frozen.state, start, strict=True):
+        np.testing.assert_array_equal(tools.array(variable), value)
+
+
+def test_grouped_model_in_it_is_measured_together_and_once(monkeypatch):
+    calls = []
+    together = norms.measure_together
+    monkeypatch.setattr(
+        norms, "measure_together", lambda tasks: calls.append(len(tasks)) or together(tasks)
+    )
+    model, plain = tfspecnorm.grouped(network()), network()
+    found, wanted = [], []
+    for part, outputs in ((model, found), (plain, wanted)):
+        with measured_once(part):
+            outputs += [tools.array(part(images, training=True)) for images in (REAL, FAKE)]
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert calls == [3, 0, 0]
+
+
+def test_an_error_inside_ends_it():
+    model, other = network(), network()
+    with pytest.raises(RuntimeError), measured_once(model):
+        raise RuntimeError
+    for part in (model, other):
+        part(REAL, training=True)
+    np.testing.assert_allclose(
+        tools.array(model(FAKE, training=True)), tools.array(other(FAKE, training=True)), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("model", [keras.layers.Dense(2), keras.Sequential()])
+def test_what_is_no_built_model_is_an_error(model):
+    with pytest.raises(ValueError, match="Argument `model` must be"), measured_once(model):
+        pass
+
+
+@pytest.mark.parametrize("measure_once", [False, True])
+def test_gan_moves_vectors_once_or_twice_in_an_update(measure_once):
+    gan = networks.compiled(
+        networks.small_pair(), (0.0, 0.0), r1=0.5, measure_once=measure_once, n_discriminator=2
+    )
+    layer = gan.discriminator.layers[0]
+    kernel = tools.random(2, 8, seed=4)
+    layer.layer.kernel.assign(kernel)
+    vector = tools.array(layer.state[1])
+    assert vector.shape == (2,)
+    networks.fit(gan, networks.data())
+    for _ in range(2 if measure_once else 4):
+        image = kernel.astype("float64").T @ vector
+        vector = kernel @ (image / np.linalg.norm(image))
+        vector /= np.linalg.norm(vector)
+    np.testing.assert_allclose(tools.array(layer.state[1]), vector, atol=1e-5)
+
+
+@pytest.mark.parametrize("penalty", ["r1", "gradient_penalty"])
+def test_gan_with_converged_vectors_takes_the_same_step(penalty):
+    found = []
+    for measure_once in (False, True):
+        keras.utils.set_random_seed(0)
+        pair = networks.small_pair()
+        pair[1].layers[0].layer.kernel.assign(np.eye(2, 8, dtype="float32") * [[2.0], [0.1]])
+        tfspecnorm.warm_up(pair[1])
+        gan = networks.compiled(pair, measure_once=measure_once, **{penalty: 0.5})
+        networks.fit(gan, networks.data())
+        found.append(networks.values(gan.trainable_variables))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_gan_keeps_the_option_in_its_configuration():
+    gan = networks.compiled(networks.small_pair(), measure_once=True)
+    assert type(gan).from_config(gan.get_config()).measure_once is True
+    config = gan.get_config()
+    # That of a file from before there was the option.
+    del config["measure_once"]
+    assert type(gan).from_config(config).measure_once is False
