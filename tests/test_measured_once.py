@@ -105,7 +105,7 @@ def test_vectors_take_the_step_of_one_call(kind):
     assert any(np.abs(later[path] - moved[path]).max() > 1e-5 for path in moved)
 
 
-def test_kernels_are_measured_once_and_divided_once(monkeypatch):
+def test_kernels_are_measured_once(monkeypatch):
     counts = {"measured": 0}
     measure = norms.Matrix.__call__
 
@@ -114,6 +114,20 @@ def test_kernels_are_measured_once_and_divided_once(monkeypatch):
         return measure(self, *arguments, **options)
 
     monkeypatch.setattr(norms.Matrix, "__call__", counting)
+    head = layers.SpectralNorm(keras.layers.Dense(2))
+    model = keras.Sequential([keras.Input((3,)), head])
+    counts["measured"] = 0
+    with measured_once(model):
+        assert counts["measured"] == 1
+        for _ in range(3):
+            model(np.ones((1, 3), "float32"), training=True)
+    assert counts["measured"] == 1
+    model(np.ones((1, 3), "float32"), training=True)
+    assert counts["measured"] == 2
+
+
+@pytest.mark.parametrize("kind", ["spectral", "weight"])
+def test_all_calls_have_the_very_same_kernel(kind):
     seen = []
 
     class Dense(keras.layers.Dense):
@@ -124,14 +138,11 @@ def test_kernels_are_measured_once_and_divided_once(monkeypatch):
     tfspecnorm.kernels.register(Dense)(
         lambda layer: [tfspecnorm.kernels.Kernel("kernel", layer.kernel, norms.dense((3, 2)))]
     )
-    model = keras.Sequential([keras.Input((3,)), layers.SpectralNorm(Dense(2))])
-    counts["measured"] = 0
+    model = keras.Sequential([keras.Input((3,)), WRAPPERS[kind](Dense(2))])
     seen.clear()
     with measured_once(model):
-        assert counts["measured"] == 1
         for _ in range(3):
             model(np.ones((1, 3), "float32"), training=True)
-    assert counts["measured"] == 1
     assert len(seen) == 3
     assert seen[0] is seen[1] is seen[2]
 

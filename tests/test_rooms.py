@@ -23,7 +23,7 @@ MAY_KNOW = {
     "layers": {"_configurable", "_operations", "_torch", "kernels", "norms"},
     "_grouped_model": {"kernels", "layers"},
     "_rebuilding": {"_grouped_model", "kernels", "layers"},
-    "_measured_once": {"_checks", "_grouped_model", "layers"},
+    "_measured_once": {"_checks", "_grouped_model", "kernels", "layers"},
     "_files": set(),
     "_optional": set(),
     "_gradients": set(),

@@ -28,11 +28,7 @@ class GroupedModel(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self not in _WRAPPERS:
-            _WRAPPERS[self] = measured_in(self)
+            found = [part for part in layers_in(self) if isinstance(part, DividedByNorm)]
+            _WRAPPERS[self] = found
         with measured_ahead(_WRAPPERS[self], bool(training), together=True, divided=False):
             return super().call(inputs, training=training, mask=mask)
-
-
-def measured_in(model: keras.Model) -> list[DividedByNorm]:
-    """The wrappers of a model, however deep, that divide by a norm."""
-    return [part for part in layers_in(model) if isinstance(part, DividedByNorm)]

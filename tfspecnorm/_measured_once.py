@@ -6,8 +6,11 @@ from collections.abc import Iterator
 import keras
 
 from tfspecnorm._checks import check_model
-from tfspecnorm._grouped_model import GroupedModel, measured_in
+from tfspecnorm._grouped_model import GroupedModel
+from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.layers._together import measured_ahead
+from tfspecnorm.layers.weight_norm import WeightNorm
 
 
 @contextlib.contextmanager
@@ -19,19 +22,19 @@ def measured_once(model: keras.Model, training: bool = True) -> Iterator[None]:
         D(x; W̄), D(G(z); W̄)  with  W̄ = s·W/σ(W)
 
     On its own each call measures its kernels, and the second one goes on from the vectors of the
-    first. In this context σ and W̄ are computed when it is entered, once.
+    first. In this context σ and W̄ are computed when it is entered, once; with `WeightNorm` the
+    lengths of the vectors v and W̄ = g·v/‖v‖.
 
-    Guarantee: the same outputs and gradients as calls of their own with these vectors. In all of
-    its calls together the vectors take the step of one. Weight normalization has no vectors and
-    is not changed. A call in the other mode measures for itself.
+    Guarantee: each call has the outputs and gradients of a first call. In all of them together
+    the vectors of power iterations take the step of one. A call in the other mode measures for
+    itself.
 
     Kernels are taken as they are when the context is entered: leave it before they are changed.
     Enter it inside of what is differentiated: a `tf.GradientTape`, the function that `jax.grad`
     is given. On PyTorch go backward once, from the sum of the losses.
 
     Args:
-        model: Built model with wrappers that divide by a norm, in it, in models nested in it, or
-            in other layers.
+        model: Built model with wrappers, in it, in models nested in it, or in other layers.
         training: Whether the calls are in training mode.
 
     Raises:
@@ -52,5 +55,7 @@ def measured_once(model: keras.Model, training: bool = True) -> Iterator[None]:
     """
     check_model(model)
     together = isinstance(model, GroupedModel)
-    with measured_ahead(measured_in(model), training, together, divided=True):
+    kinds = (DividedByNorm, WeightNorm)
+    wrappers = [part for part in layers_in(model) if isinstance(part, kinds)]
+    with measured_ahead(wrappers, training, together, divided=True):
         yield

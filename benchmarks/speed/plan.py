@@ -36,7 +36,10 @@ _PARTS = (
     "SN, grouped",
 )
 _COMPILED = ("none", "keras SN", "SN", "SN, grouped")
-_GAN = ("none", "batch normalization", "keras SN", "SN", "SN, grouped", "WN")
+_GAN = (
+    *("none", "batch normalization", "keras SN", "SN", "SN, grouped", "SN, measured once"),
+    *("WN", "WN, measured once"),
+)
 
 
 def _measured(
@@ -55,6 +58,9 @@ def _measured(
 
 
 def _on_backend(network: str, backend: str) -> tuple[str, ...]:
+    if (network, backend) == ("mobilenet_v2", "torch"):
+        # As torch's own wrapper has it.
+        return (*_SHORT, "keras SN, not depthwise", "SN, not depthwise")
     if network != "sn_dcgan":
         return _SHORT
     # Keras' wrapper assigns to its kernel in each of the two calls of a discriminator, and PyTorch

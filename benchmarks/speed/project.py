@@ -45,8 +45,9 @@ CONTENDERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], bool]] =
 for _name, _norm in (("division alone", ablations.Constant), ("vectors held", ablations.Held)):
     CONTENDERS[_name] = (functools.partial(layers.SpectralNorm, norm=_norm()), plain, False)
 # With the norms of all kernels computed at once, see `tfspecnorm.grouped`.
+_GROUPED = ", grouped"
 for _name in ("SN", "BSN", "MSN"):
-    CONTENDERS[f"{_name}, grouped"] = CONTENDERS[_name]
+    CONTENDERS[_name + _GROUPED] = CONTENDERS[_name]
 # For the networks that the project itself has.
 _NAMES = {
     "none": "none",
@@ -58,19 +59,27 @@ _NAMES = {
     "WN": "weight",
 }
 GAN = "sn_dcgan"
+# Its discriminator is called twice in an update, see `tfspecnorm.measured_once`.
+_ONCE = ", measured once"
+OF_A_GAN = tuple(name + _ONCE for name in ("SN", "WN"))
 
 
 def model(network: str, contender: str) -> keras.Model:
     """The model of a network with a contender's normalization."""
     keras.utils.set_random_seed(0)
-    name = contender.removesuffix(", grouped")
     if network == GAN:
-        networks = models.sn_dcgan(normalization=_NAMES[name])
-        if name != contender:
-            networks = networks._replace(discriminator=tfspecnorm.grouped(networks.discriminator))
-        return gan.GAN(*networks, average_momentum=None)
+        return _gan(contender)
+    name = contender.removesuffix(_GROUPED)
     made = with_keras.built(network, *CONTENDERS[name])
     return made if name == contender else tfspecnorm.grouped(made)
+
+
+def _gan(contender: str) -> gan.GAN:
+    name = contender.removesuffix(_GROUPED).removesuffix(_ONCE)
+    networks = models.sn_dcgan(normalization=_NAMES[name])
+    if contender.endswith(_GROUPED):
+        networks = networks._replace(discriminator=tfspecnorm.grouped(networks.discriminator))
+    return gan.GAN(*networks, average_momentum=None, measure_once=contender.endswith(_ONCE))
 
 
 def training_step(made: keras.Model, network: str, batch: int, compiled: bool) -> Callable[[], Any]:

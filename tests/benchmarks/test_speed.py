@@ -26,7 +26,7 @@ from benchmarks.speed import (
     step_tables,
 )
 from benchmarks.speed import networks as speed_networks
-from tfspecnorm import models
+from tfspecnorm import layers, models
 
 ROOT = Path(__file__).parents[2]
 MODULES = {
@@ -89,6 +89,20 @@ def test_contenders_wrap_what_their_name_says(contender):
     assert (len(wrapped), len(depthwise)) == expected.get(contender, (53, 17))
 
 
+@pytest.mark.parametrize(
+    ("contender", "once"),
+    [("SN", False), ("SN, grouped", False), *((name, True) for name in project.OF_A_GAN)],
+)
+def test_gan_is_measured_as_its_name_says(contender, once):
+    made = project.model(project.GAN, contender)
+    assert made.measure_once is once
+    grouped = type(made.discriminator).__name__ == "GroupedModel"
+    assert grouped is contender.endswith("grouped")
+    first = next(layer for layer in made.discriminator.layers if hasattr(layer, "layer"))
+    kind = layers.WeightNorm if contender.startswith("WN") else layers.SpectralNorm
+    assert isinstance(first, kind)
+
+
 @pytest.mark.parametrize("part", plan.RUNS, ids=lambda part: part.name)
 def test_the_plan_names_what_there_is(part):
     assert part.name in {each.name for each in plan.RUNS}
@@ -98,7 +112,8 @@ def test_the_plan_names_what_there_is(part):
     if "--contenders" in options:
         names = options[options.index("--contenders") + 1 :]
         names = [name for name in names if not name.startswith("--")]
-        assert set(names) <= set(project.CONTENDERS)
+        own = set(project.OF_A_GAN) if project.GAN in options else set()
+        assert set(names) <= set(project.CONTENDERS) | own
     if "--network" in options:
         network = options[options.index("--network") + 1]
         assert network in speed_networks.NETWORKS or network == project.GAN

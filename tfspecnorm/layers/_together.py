@@ -21,12 +21,12 @@ class Ready(NamedTuple):
 
     Args:
         power_iterations: With how many it was measured.
-        measurement: Its norm.
+        measurement: Its norm, `None` where a wrapper has none.
         effective: W̄, or `None` if each call is to divide for itself.
     """
 
     power_iterations: int
-    measurement: norms.Measurement
+    measurement: norms.Measurement | None
     effective: Any
 
 
@@ -41,7 +41,7 @@ def measured_ahead(
     """A context in which the kernels of these wrappers are measured, see Note [Measured ahead].
 
     Args:
-        wrappers: Built wrappers that divide by norms.
+        wrappers: Built wrappers that divide by norms, or by lengths.
         training: Whether they are about to be called in training.
         together: Whether the norms of all kernels are computed at once.
         divided: Whether W̄ is computed, too, and serves for all calls.
@@ -61,19 +61,25 @@ def ready(wrapper: Any, name: str, power_iterations: int) -> Ready | None:
 
 
 def _measured(wrappers: Sequence[Any], training: bool, together: bool, divided: bool) -> _Waiting:
-    owners, tasks = [], []
+    owners, values, tasks = [], [], []
     for wrapper in wrappers:
         for kernel in wrapper.kernels:
             iterations = wrapper.iterations(kernel, training)
             if ready(wrapper, kernel.name, iterations) is None:
-                owners.append((wrapper, kernel))
-                tasks.append(wrapper.task(kernel, kernel_value(kernel), iterations))
-    measured = norms.measure_together(tasks) if together else [task.alone() for task in tasks]
+                owners.append((wrapper, kernel, iterations))
+                values.append(kernel_value(kernel))
+                tasks.append(wrapper.task(kernel, values[-1], iterations))
+    known = [task for task in tasks if task is not None]
+    found = norms.measure_together(known) if together else [task.alone() for task in known]
+    waiting = iter(found)
+    measured = [None if task is None else next(waiting) for task in tasks]
     return {
         (id(wrapper), kernel.name): Ready(
-            task.power_iterations,
+            iterations,
             measurement,
-            wrapper.divided(kernel, task.kernel, measurement) if divided else None,
+            wrapper.divided(kernel, value, measurement) if divided else None,
         )
-        for (wrapper, kernel), task, measurement in zip(owners, tasks, measured, strict=True)
+        for (wrapper, kernel, iterations), value, measurement in zip(
+            owners, values, measured, strict=True
+        )
     }

@@ -10,6 +10,7 @@ from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
 from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers._together import ready
 from tfspecnorm.layers._warm_start import concrete
 from tfspecnorm.norms import LinearMap
 from tfspecnorm.norms._traced_once import traced_once
@@ -78,6 +79,18 @@ class WeightNorm(Reparameterization):
         self._gains[kernel.name] = gain
 
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
+        found = ready(self, kernel.name, self.iterations(kernel, training))
+        return self.divided(kernel, value) if found is None else found.effective
+
+    def iterations(self, kernel: Kernel, training: bool) -> int:
+        """None: lengths are computed, not approached."""
+        return 0
+
+    def task(self, kernel: Kernel, value: Any, power_iterations: int = 0) -> None:
+        """Nothing to measure before a kernel is divided."""
+
+    def divided(self, kernel: Kernel, value: Any, measured: None = None) -> Any:
+        """The kernel that the layer computes with."""
         *blocks, _, outputs = kernel.linear_map.matrix_shape
         gain = ops.reshape(self._gains[kernel.name].value, (*blocks, 1, outputs))
         matrix = _scaled(kernel.linear_map.matrix(value), gain)

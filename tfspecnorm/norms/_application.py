@@ -61,7 +61,6 @@ def _product(pixels: Any, table: np.ndarray, matrix: Any) -> Any:
     padded = ops.concatenate([pixels, ops.zeros_like(pixels[..., :1, :])], axis=-2)
     gathered = ops.take(padded, table, axis=-2)
     gathered = ops.reshape(gathered, (*pixels.shape[:-2], len(table), -1))
-    # As an operator: `ops.matmul` computes in 32 bits on PyTorch.
     return gathered @ matrix
 
 

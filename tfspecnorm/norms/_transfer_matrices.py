@@ -97,7 +97,6 @@ def _of_two(first: Any, second: Any, axes: tuple[int, ...]) -> Any:
 
 def _gram(real: Any, imaginary: Any, side: str = "smaller") -> tuple[Any, Any]:
     """AᴴA, or AAᴴ where that is the smaller one and either will do."""
-    # As operators: `ops.matmul` computes in 32 bits on PyTorch.
     if side == "smaller" and real.shape[-2] < real.shape[-1]:
         turned = _transposed(real), _transposed(imaginary)
         cross = imaginary @ turned[0]
