@@ -166,6 +166,18 @@ def test_evaluation_can_be_measured_once():
         np.testing.assert_array_equal(value, start[path])
 
 
+@pytest.mark.parametrize("kind", ["spectral", "weight"])
+def test_function_that_is_traced_inside_does_not_keep_the_kernels(kind):
+    model = network(WRAPPERS[kind])
+    with measured_once(model, training=False):
+        first = model.predict(REAL, verbose=0)
+    for variable in model.trainable_variables:
+        variable.assign(tools.random(*variable.shape, seed=9))
+    wanted = tools.array(model(REAL, training=False))
+    np.testing.assert_allclose(model.predict(REAL, verbose=0), wanted, atol=1e-5)
+    assert np.abs(first - wanted).max() > 1e-2
+
+
 def test_frozen_layers_stay():
     model = network()
     frozen = model.layers[0]

@@ -30,6 +30,7 @@ def measured_once(model: keras.Model, training: bool = True) -> Iterator[None]:
     itself.
 
     Kernels are taken as they are when the context is entered: leave it before they are changed.
+    A function that is traced inside, such as that of `predict`, measures for itself.
     Enter it inside of what is differentiated: a `tf.GradientTape`, the function that `jax.grad`
     is given. On PyTorch go backward once, from the sum of the losses.
 

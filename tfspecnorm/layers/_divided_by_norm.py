@@ -114,7 +114,7 @@ class DividedByNorm(Reparameterization):
 
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
         iterations = self.power_iterations if training else 0
-        found = ready(self, kernel.name, iterations)
+        found = ready(self, kernel.name, value, iterations)
         if found is None:
             measured, effective = self.task(kernel, value, iterations).alone(), None
         else:

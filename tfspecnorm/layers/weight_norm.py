@@ -79,7 +79,7 @@ class WeightNorm(Reparameterization):
         self._gains[kernel.name] = gain
 
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
-        found = ready(self, kernel.name, self.iterations(kernel, training))
+        found = ready(self, kernel.name, value, self.iterations(kernel, training))
         return self.divided(kernel, value) if found is None else found.effective
 
     def iterations(self, kernel: Kernel, training: bool) -> int:
