@@ -178,6 +178,91 @@ def test_function_that_is_traced_inside_does_not_keep_the_kernels(kind):
     assert np.abs(first - wanted).max() > 1e-2
 
 
+@pytest.mark.skipif(
+    tools.BACKEND == "tensorflow", reason="each reading of a variable is a new tensor"
+)
+@pytest.mark.parametrize("kind", ["spectral", "learned", "weight"])
+def test_other_weights_are_measured_for_themselves(kind):
+    model = network(WRAPPERS[kind])
+    others = [keras.ops.convert_to_tensor(variable.value) for variable in model.trainable_variables]
+    # The last kernel, and what lies behind it: a bias, a scale or a gain.
+    for place in range(-3, 0):
+        others[place] = keras.ops.convert_to_tensor(tools.random(*others[place].shape, seed=9))
+    state = [keras.ops.convert_to_tensor(v.value) for v in model.non_trainable_variables]
+    wanted, _ = model.stateless_call(others, state, REAL, training=False)
+    with measured_once(model, training=False):
+        found, _ = model.stateless_call(others, state, REAL, training=False)
+    np.testing.assert_allclose(tools.array(found), tools.array(wanted), atol=1e-6)
+
+
+@pytest.mark.skipif(tools.BACKEND != "jax", reason="nested traces")
+@pytest.mark.parametrize("kind", ["spectral", "weight"])
+@pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
+def test_gradient_in_a_compiled_function(kind, inside):
+    """Around what is differentiated it must not make constants of the kernels."""
+    import contextlib
+
+    import jax
+
+    model = network(WRAPPERS[kind])
+    variables = model.trainable_variables
+    state = [variable.value for variable in model.non_trainable_variables]
+
+    def once(wanted):
+        return measured_once(model) if wanted else contextlib.nullcontext()
+
+    def gradient(values, within):
+        def loss(values):
+            mapping = [
+                *zip(variables, values, strict=True),
+                *zip(model.non_trainable_variables, state, strict=True),
+            ]
+            with keras.StatelessScope(mapping), once(within is True):
+                return keras.ops.sum(keras.ops.square(model(REAL, training=True)))
+
+        with keras.StatelessScope(list(zip(variables, values, strict=True))), once(within is False):
+            return jax.grad(loss)(values)
+
+    values = [variable.value for variable in variables]
+    found = jax.jit(lambda values: gradient(values, inside))(values)
+    for one, other in zip(found, gradient(values, None), strict=True):
+        scale = np.abs(other).max()
+        np.testing.assert_allclose(one / scale, other / scale, atol=1e-4)
+
+
+@pytest.mark.skipif(tools.BACKEND != "torch", reason="derivatives are switched off and on")
+def test_what_was_made_without_derivatives_does_not_serve_in_training():
+    import torch
+
+    model = network()
+    with torch.no_grad():
+        once = measured_once(model)
+        once.__enter__()
+    keras.ops.sum(model(REAL, training=True)).backward()
+    once.__exit__(None, None, None)
+    assert model.trainable_variables[0].value.grad is not None
+
+
+def test_wrapper_that_is_not_built_is_left_alone():
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.used = layers.SpectralNorm(keras.layers.Dense(2))
+            self.unused = layers.SpectralNorm(keras.layers.Dense(2))
+
+        def build(self, input_shape):
+            self.used.build(input_shape)
+
+        def call(self, inputs, training=None):
+            return self.used(inputs, training=training)
+
+    model = Model()
+    model(REAL)
+    with measured_once(model):
+        model(REAL, training=True)
+    assert not model.unused.built
+
+
 def test_frozen_layers_stay():
     model = network()
     frozen = model.layers[0]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfspecnorm import norms
 from tfspecnorm._operations import constant, ops
 
 only_torch = pytest.mark.skipif(
@@ -19,7 +20,6 @@ CALLS = {
     "abs": (MATRIX,),
     "cast": (MATRIX, "float64"),
     "concatenate": ([STACK, STACK], 1),
-    "convert_to_tensor": (MATRIX,),
     "copy": (MATRIX,),
     "equal": (MATRIX, np.round(MATRIX)),
     "expand_dims": (MATRIX, -2),
@@ -119,6 +119,31 @@ def test_table_becomes_a_tensor_once_for_each_device():
     elsewhere = constant(table, like.to("meta"))
     assert elsewhere.device.type == "meta"
     assert constant(table, like).device.type == like.device.type
+
+
+@only_torch
+def test_table_of_the_inference_mode_serves_in_training():
+    import torch
+
+    table = np.arange(6, dtype="float32")
+    with torch.inference_mode():
+        constant(table, torch.zeros(()))
+    factor = torch.ones(6, requires_grad=True)
+    torch.sum(factor * constant(table, torch.zeros(()))).backward()
+    np.testing.assert_array_equal(factor.grad, table)
+
+
+@only_torch
+@pytest.mark.parametrize("norm", [norms.Matrix(), norms.Fourier(), norms.Gram(2)])
+@pytest.mark.parametrize("kind", ["convolution", "depthwise_convolution"])
+def test_norms_compute_on_the_device_that_keras_uses(norm, kind):
+    shape = (3, 3, 4, 1) if kind == "depthwise_convolution" else (3, 3, 2, 4)
+    linear_map = getattr(norms, kind)(shape, norms.window(2, input_size=8))
+    kernel = keras.ops.ones(shape)
+    state = {name: keras.ops.ones(size) for name, size in norm.state_shapes(linear_map).items()}
+    with keras.device("meta"):
+        found = norms.measure_together([norms.Task(norm, kernel, state, linear_map, 1)] * 2)
+    assert {measured.sigma.device.type for measured in found} == {"meta"}
 
 
 @only_torch

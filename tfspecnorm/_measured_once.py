@@ -26,13 +26,16 @@ def measured_once(model: keras.Model, training: bool = True) -> Iterator[None]:
     lengths of the vectors v and W̄ = g·v/‖v‖.
 
     Guarantee: each call has the outputs and gradients of a first call. In all of them together
-    the vectors of power iterations take the step of one. A call in the other mode measures for
-    itself.
+    the vectors of power iterations take the step of one, also those of a layer that the model
+    itself calls several times. A call in the other mode measures for itself.
 
     Kernels are taken as they are when the context is entered: leave it before they are changed.
-    A function that is traced inside, such as that of `predict`, measures for itself.
-    Enter it inside of what is differentiated: a `tf.GradientTape`, the function that `jax.grad`
-    is given. On PyTorch go backward once, from the sum of the losses.
+    Enter it inside of what is differentiated, as a `tf.GradientTape` or the function that
+    `jax.grad` is given. On PyTorch go backward once, from the sum of the losses. A function that
+    is traced inside, such as that of `predict`, measures for itself, and so does a call that is
+    given other weights. On JAX that is what `stateless_call` does: there, enter the context in a
+    `keras.StatelessScope` that maps the weights, and call the model itself. (On TensorFlow
+    `stateless_call` does not belong in it: other weights are not noticed.)
 
     Args:
         model: Built model with wrappers, in it, in models nested in it, or in other layers.
@@ -57,6 +60,6 @@ def measured_once(model: keras.Model, training: bool = True) -> Iterator[None]:
     check_model(model)
     together = isinstance(model, GroupedModel)
     kinds = (DividedByNorm, WeightNorm)
-    wrappers = [part for part in layers_in(model) if isinstance(part, kinds)]
+    wrappers = [part for part in layers_in(model) if isinstance(part, kinds) and part.built]
     with measured_ahead(wrappers, training, together, divided=True):
         yield

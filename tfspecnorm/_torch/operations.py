@@ -2,6 +2,9 @@
 
 Names, arguments and results are those of Keras, for tensors and arrays; a result may have another
 integer type. Here are the operations that steps are made of; any other name is that of Keras.
+
+Those of Keras move each tensor to the device that it has as the current one. Here that is for
+`convert_to_tensor` alone to do, with which a formula begins.
 """
 
 import functools
@@ -31,7 +34,6 @@ def _of_one(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor
     return lambda x: function(_tensor(x))
 
 
-convert_to_tensor = _tensor
 abs = _of_one(torch.abs)
 copy = _of_one(torch.clone)
 logical_not = _of_one(torch.logical_not)
@@ -155,4 +157,6 @@ class _Table:
 
 @functools.lru_cache(maxsize=1024)
 def _on_device(table: _Table, device: torch.device) -> torch.Tensor:
-    return torch.as_tensor(table.array, device=device)
+    # A tensor of the inference mode could not take part in training later.
+    with torch.inference_mode(False):
+        return torch.as_tensor(table.array, device=device)

@@ -114,7 +114,7 @@ class DividedByNorm(Reparameterization):
 
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
         iterations = self.power_iterations if training else 0
-        found = ready(self, kernel.name, value, iterations)
+        found = ready(self, kernel, iterations)
         if found is None:
             measured, effective = self.task(kernel, value, iterations).alone(), None
         else:
@@ -123,6 +123,11 @@ class DividedByNorm(Reparameterization):
             for name, variable in self._state[kernel.name].items():
                 variable.assign(measured.state[name])
         return self.divided(kernel, value, measured) if effective is None else effective
+
+    def values_of(self, kernel: Kernel) -> tuple[Any, ...]:
+        """The values of the variables that W̄ is computed from, but for the vectors."""
+        scale = self._scale_variables.get(kernel.name)
+        return (kernel.variable.value, *(() if scale is None else (scale.value,)))
 
     def divided(self, kernel: Kernel, value: Any, measured: norms.Measurement) -> Any:
         """W̄ of a kernel that was measured."""

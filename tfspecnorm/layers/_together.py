@@ -5,9 +5,12 @@ import contextvars
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import keras
+
 from tfspecnorm import norms
+from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._precision import kernel_value, read_master
-from tfspecnorm.layers._tracing import graph_in_the_making, is_traced
+from tfspecnorm.layers._tracing import recorded
 
 # Note [Measured ahead]
 # What is measured waits, for the time of a `with` block, in a variable of the context: of the
@@ -17,22 +20,24 @@ from tfspecnorm.layers._tracing import graph_in_the_making, is_traced
 # does not wait already.
 #
 # A function that is traced in the block must not keep what was measured outside of it: when it is
-# called again the kernels are others. There a wrapper measures for itself.
+# called again the kernels are others, and derivatives are in other values. Nor may what was made
+# without derivatives serve where they are wanted, or a kernel stand for another one that the call
+# is given in its place (which on TensorFlow cannot be told). There a wrapper measures for itself.
 
 
 class Ready(NamedTuple):
     """What waits for a kernel.
 
     Args:
-        value: The kernel.
-        graph: The graph that TensorFlow was tracing, `None` for none.
+        values: The values of the variables that it was computed from, but for vectors.
+        recorded: What its tensors are part of, see `recorded`.
         power_iterations: With how many it was measured.
         measurement: Its norm, `None` where a wrapper has none.
         effective: W̄, or `None` if each call is to divide for itself.
     """
 
-    value: Any
-    graph: Any
+    values: tuple[Any, ...]
+    recorded: Any
     power_iterations: int
     measurement: norms.Measurement | None
     effective: Any
@@ -62,33 +67,38 @@ def measured_ahead(
         _READY.reset(token)
 
 
-def ready(wrapper: Any, name: str, value: Any, power_iterations: int) -> Ready | None:
-    """What waits for a kernel of a wrapper, made with as many iterations."""
-    found = (_READY.get() or {}).get((id(wrapper), name))
+def ready(wrapper: Any, kernel: Kernel, power_iterations: int) -> Ready | None:
+    """What waits for a kernel of a wrapper, made from its values, with as many iterations."""
+    found = (_READY.get() or {}).get((id(wrapper), kernel.name))
     if found is None or found.power_iterations != power_iterations:
         return None
-    constant = is_traced(value) and not is_traced(found.value)
-    return None if constant or found.graph is not graph_in_the_making() else found
+    now = recorded()
+    if keras.backend.backend() == "tensorflow":
+        # Each reading of a variable is a new tensor.
+        return found if found.recorded is now else None
+    values = wrapper.values_of(kernel)
+    same = all(one is other for one, other in zip(found.values, values, strict=True))
+    return None if not same or (now and not found.recorded) else found
 
 
 def _measured(wrappers: Sequence[Any], training: bool, together: bool, divided: bool) -> _Waiting:
     owners, values, tasks = [], [], []
     for wrapper in wrappers:
         for kernel in wrapper.kernels:
-            value, iterations = kernel_value(kernel), wrapper.iterations(kernel, training)
-            if ready(wrapper, kernel.name, value, iterations) is None:
+            iterations = wrapper.iterations(kernel, training)
+            if ready(wrapper, kernel, iterations) is None:
                 owners.append((wrapper, kernel, iterations))
-                values.append(value)
-                tasks.append(wrapper.task(kernel, value, iterations))
+                values.append(kernel_value(kernel))
+                tasks.append(wrapper.task(kernel, values[-1], iterations))
     known = [task for task in tasks if task is not None]
     found = norms.measure_together(known) if together else [task.alone() for task in known]
     waiting = iter(found)
     measured = [None if task is None else next(waiting) for task in tasks]
-    graph = graph_in_the_making()
+    now = recorded()
     return {
         (id(wrapper), kernel.name): Ready(
-            value,
-            graph,
+            wrapper.values_of(kernel),
+            now,
             iterations,
             measurement,
             wrapper.divided(kernel, value, measurement) if divided else None,

@@ -20,19 +20,17 @@ def outside_of_tracing() -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext()
 
 
-def graph_in_the_making() -> Any:
-    """The graph that TensorFlow traces at present; `None` if it does not, and elsewhere."""
-    if keras.backend.backend() != "tensorflow":
-        return None
-    import tensorflow as tf
+def recorded() -> Any:
+    """What tensors that are made now are part of: a graph of TensorFlow or `None`, or on PyTorch
+    whether derivatives pass through them; `None` on JAX, whose values say it themselves.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
 
-    return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+        return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+    if backend == "torch":
+        import torch
 
-
-def is_traced(tensor: Any) -> bool:
-    """Whether JAX traces a function, and the tensor has no value yet."""
-    if keras.backend.backend() != "jax":
-        return False
-    import jax
-
-    return isinstance(tensor, jax.core.Tracer)
+        return torch.is_grad_enabled()
+    return None

@@ -79,7 +79,7 @@ class WeightNorm(Reparameterization):
         self._gains[kernel.name] = gain
 
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
-        found = ready(self, kernel.name, value, self.iterations(kernel, training))
+        found = ready(self, kernel, self.iterations(kernel, training))
         return self.divided(kernel, value) if found is None else found.effective
 
     def iterations(self, kernel: Kernel, training: bool) -> int:
@@ -88,6 +88,10 @@ class WeightNorm(Reparameterization):
 
     def task(self, kernel: Kernel, value: Any, power_iterations: int = 0) -> None:
         """Nothing to measure before a kernel is divided."""
+
+    def values_of(self, kernel: Kernel) -> tuple[Any, ...]:
+        """The values of the variables that the kernel is computed from."""
+        return kernel.variable.value, self._gains[kernel.name].value
 
     def divided(self, kernel: Kernel, value: Any, measured: None = None) -> Any:
         """The kernel that the layer computes with."""

@@ -104,11 +104,15 @@ def _group(task: Task) -> tuple[Callable[[list[Task]], list[Measurement]], ...] 
 
 def _matrices(tasks: list[Task]) -> list[Measurement]:
     """What `Matrix` says; none is block diagonal."""
-    views = [task.linear_map.matrix(task.kernel) for task in tasks]
+    kernels = [ops.convert_to_tensor(task.kernel) for task in tasks]
+    views = [task.linear_map.matrix(part) for task, part in zip(tasks, kernels, strict=True)]
     rows = segments_of(tuple(view.shape[0] for view in views))
     columns = segments_of(tuple(view.shape[1] for view in views))
     vector_u, vector_v = (
-        ops.cast(ops.concatenate([task.state[name] for task in tasks]), views[0].dtype)
+        ops.cast(
+            ops.concatenate([ops.convert_to_tensor(task.state[name]) for task in tasks]),
+            views[0].dtype,
+        )
         for name in ("vector_u", "vector_v")
     )
 
@@ -125,7 +129,7 @@ def _matrices(tasks: list[Task]) -> list[Measurement]:
         if remaining:
             vector_v = ops.stop_gradient(rows.normalized(images(vector_u), vector_v))
     image = images(vector_u)
-    vector_v = ops.stop_gradient(rows.normalized(image, vector_v))
+    vector_v = rows.normalized(ops.stop_gradient(image), vector_v)
     vectors = zip(columns.split(vector_u), rows.split(vector_v), strict=True)
     return [
         Measurement(
@@ -145,7 +149,8 @@ def _depthwise(tasks: list[Task]) -> list[Measurement]:
     dtype = keras.backend.standardize_dtype(tasks[0].kernel.dtype)
     tables = plan(axes_of(tasks[0].linear_map), 1, 1, dtype)
     maps = [as_convolution(task.linear_map) for task in tasks]
-    stacks = [view.stacked(task.kernel) for view, task in zip(maps, tasks, strict=True)]
+    kernels = [ops.convert_to_tensor(task.kernel) for task in tasks]
+    stacks = [view.stacked(part) for view, part in zip(maps, kernels, strict=True)]
     channels = segments_of(tuple(stack.shape[1] for stack in stacks))
     kernel = ops.concatenate([ops.squeeze(stack, -1) for stack in stacks], axis=1)
     scaled = ops.stop_gradient(kernel)
