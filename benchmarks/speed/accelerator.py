@@ -21,14 +21,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed import measure, pairing
+from benchmarks.speed import measure, pairing, plan
 
 RESULTS = Path(__file__).resolve().parent / "results"
 CONTENDERS = ("none", "batch normalization", "keras SN", "SN", "SN, grouped", "MSN", "WN")
-OF_A_GAN = (
-    *(name for name in CONTENDERS if name != "MSN"),
-    *("SN, measured once", "WN, measured once"),
-)
 _PRECISIONS = ("float32", "mixed_bfloat16")
 # Network, batch size, precision.
 RUNS = [
@@ -72,7 +68,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     from benchmarks.speed import with_jax
 
     keras.config.set_dtype_policy(options.precision)
-    names = OF_A_GAN if options.network == "sn_dcgan" else CONTENDERS
+    names = plan.GAN if options.network == "sn_dcgan" else CONTENDERS
     names = list(options.contenders or names)
     with _locked(options.lock, fcntl.LOCK_SH):
         start = time.perf_counter()

@@ -36,7 +36,7 @@ _PARTS = (
     "SN, grouped",
 )
 _COMPILED = ("none", "keras SN", "SN", "SN, grouped")
-_GAN = (
+GAN = (
     *("none", "batch normalization", "keras SN", "SN", "SN, grouped", "SN, measured once"),
     *("WN", "WN, measured once"),
 )
@@ -65,7 +65,7 @@ def _on_backend(network: str, backend: str) -> tuple[str, ...]:
         return _SHORT
     # Keras' wrapper assigns to its kernel in each of the two calls of a discriminator, and PyTorch
     # refuses to differentiate through the first one.
-    return tuple(name for name in _GAN if (name, backend) != ("keras SN", "torch"))
+    return tuple(name for name in GAN if (name, backend) != ("keras SN", "torch"))
 
 
 def _times(rounds: int, calls: int, first: int, inference: int) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ _LARGE = [
         network,
         *("--batch", "128"),
         *_times(5, calls, 0, 0),
-        contenders=_GAN if network == "sn_dcgan" else _SHORT,
+        contenders=GAN if network == "sn_dcgan" else _SHORT,
         name=f"tensorflow-{network}-128",
     )
     for network, calls in (
@@ -148,7 +148,7 @@ _LARGE = [
 def _memory(network: str, name: str, count: str, batch: int, repeats: int) -> Run:
     given = ("--framework", "project", "--network", network, "--count", count)
     given += ("--batch", str(batch), "--repeats", str(repeats))
-    contenders = _GAN if network == "sn_dcgan" else _SHORT
+    contenders = GAN if network == "sn_dcgan" else _SHORT
     return Run(name, PROJECT, "memory", (*given, "--contenders", *contenders, "BSN"))
 
 
@@ -210,7 +210,7 @@ RUNS = [
     *_PEERS,
     *_BACKENDS,
     *_XLA,
-    _measured("sn_dcgan", *_times(5, 2, 1, 0), contenders=_GAN),
+    _measured("sn_dcgan", *_times(5, 2, 1, 0), contenders=GAN),
     *_LARGE,
     _measured("mobilenet_v2_full", *_times(5, 3, 0, 0), contenders=_SHORT),
     Run("norm_times", PROJECT, "norm_times", ("--repeats", "1")),
