@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
+import tfspecnorm
 from tfspecnorm import __version__, scales
 from tfspecnorm.layers import (
     BidirectionalSpectralNorm,
@@ -42,7 +43,10 @@ def main() -> None:
     folder = pathlib.Path(__file__).parent
     model.save(folder / "normalizations.keras")
     outputs = model.predict(inputs, verbose=0)
-    np.savez_compressed(folder / "normalizations.npz", inputs=inputs, outputs=outputs)
+    tfspecnorm.warm_up(model)
+    converged = model.predict(inputs, verbose=0)
+    path = folder / "normalizations.npz"
+    np.savez_compressed(path, inputs=inputs, outputs=outputs, converged=converged)
     print(f"golden files of tfspecnorm {__version__}, Keras {keras.version()}")
 
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import layers
 
+import tfspecnorm
 from tfspecnorm import __version__, scales
 from tfspecnorm.layers import SpectralNorm
 
@@ -32,7 +33,10 @@ def main() -> None:
     folder = pathlib.Path(__file__).parent
     model.save(folder / "spectral_norm.keras")
     outputs = model.predict(inputs, verbose=0)
-    np.savez_compressed(folder / "spectral_norm.npz", inputs=inputs, outputs=outputs)
+    tfspecnorm.warm_up(model)
+    converged = model.predict(inputs, verbose=0)
+    path = folder / "spectral_norm.npz"
+    np.savez_compressed(path, inputs=inputs, outputs=outputs, converged=converged)
     print(f"golden files of tfspecnorm {__version__}, Keras {keras.version()}")
 
 

@@ -4,9 +4,9 @@ They were written by version 0.1 with the oldest supported Keras, since no Keras
 one wrote: `.venv-lowest/bin/python tests/golden/make_version_0_1.py`. Running it again with a later
 version of this package would destroy their purpose.
 
-Each model has three files: `NAME.keras`, `NAME.weights.h5` and `NAME.npz`, which holds inputs, the
-raw weights in order (`weight_0`, ...), the outputs of one training call (`training_0`, ...), and the
-outputs in evaluation once all vectors have converged (`evaluation_0`, ...).
+Each model has three files: `NAME.keras`, `NAME.weights.h5` and `NAME.npz`. The last one holds
+inputs, the raw weights in order (`weight_0`, ...), the outputs of one training call
+(`training_0`, ...), and those in evaluation after `warm_up` (`evaluation_0`, ...).
 """
 
 import pathlib
@@ -89,9 +89,7 @@ def networks():
 
 
 def data(model, random):
-    return [
-        random.standard_normal((8, *part.shape[1:])).astype("float32") for part in model.inputs
-    ]
+    return [random.standard_normal((8, *part.shape[1:])).astype("float32") for part in model.inputs]
 
 
 def flat(outputs):

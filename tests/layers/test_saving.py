@@ -135,8 +135,9 @@ def test_a_built_layer_states_its_norms():
 def test_golden_file_still_loads(name):
     model = keras.saving.load_model(GOLDEN / f"{name}.keras")
     stored = np.load(GOLDEN / f"{name}.npz")
+    # What version 0.1 computed after `warm_up`: its evaluation used the vectors as they were.
     np.testing.assert_allclose(
-        model.predict(stored["inputs"], verbose=0), stored["outputs"], atol=1e-5
+        model.predict(stored["inputs"], verbose=0), stored["converged"], atol=1e-5
     )
 
 

@@ -8,6 +8,7 @@ from tfspecnorm import norms
 from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers import _options, _warm_start, scales
+from tfspecnorm.layers._evaluation import bound_in_evaluation, evaluation_task
 from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
 from tfspecnorm.layers._quotient import quotient
 from tfspecnorm.layers._reparameterization import Reparameterization
@@ -116,30 +117,38 @@ class DividedByNorm(Reparameterization):
         iterations = self.power_iterations if training else 0
         found = ready(self, kernel, iterations)
         if found is None:
-            measured, effective = self.task(kernel, value, iterations).alone(), None
+            task = self.task(kernel, value, iterations)
+            measured, effective = task.alone(), None
         else:
-            measured, effective = found.measurement, found.effective
+            task, measured, effective = found.task, found.measurement, found.effective
         if training:
             for name, variable in self._state[kernel.name].items():
                 variable.assign(measured.state[name])
-        return self.divided(kernel, value, measured) if effective is None else effective
+        return self.divided(kernel, value, task, measured) if effective is None else effective
 
     def values_of(self, kernel: Kernel) -> tuple[Any, ...]:
         """The values of the variables that W̄ is computed from, but for the vectors."""
         scale = self._scale_variables.get(kernel.name)
         return (kernel.variable.value, *(() if scale is None else (scale.value,)))
 
-    def divided(self, kernel: Kernel, value: Any, measured: norms.Measurement) -> Any:
+    def divided(
+        self, kernel: Kernel, value: Any, task: norms.Task, measured: norms.Measurement
+    ) -> Any:
         """W̄ of a kernel that was measured."""
         variable = self._scale_variables.get(kernel.name)
         scale = self.scale(None if variable is None else variable.value)
-        return quotient(value, measured, scale, self.bound)
+        if task.power_iterations or self.bound is None:
+            return quotient(task.kernel, measured, scale, self.bound)
+        limit = bound_in_evaluation(self.bound, task, measured.sigma)
+        return task.size * quotient(task.kernel, measured, scale, limit)
 
     def task(self, kernel: Kernel, value: Any, power_iterations: int = 0) -> norms.Task:
-        """How a kernel is to be measured, from the stored vectors."""
+        """How a kernel is to be measured: from the stored vectors in training, else anew."""
+        norm = self._norm(kernel)
+        if not power_iterations:
+            return evaluation_task(norm, value, kernel.linear_map)
         state = {name: _current(v) for name, v in self._state[kernel.name].items()}
         compiled = self.jit_compile is True
-        norm = self._norm(kernel)
         return norms.Task(norm, value, state, kernel.linear_map, power_iterations, compiled)
 
     def iterations(self, kernel: Kernel, training: bool) -> int:
@@ -147,7 +156,7 @@ class DividedByNorm(Reparameterization):
         return self.power_iterations if self.moves(kernel, training) else 0
 
     def sigma(self) -> dict[str, Any]:
-        """The norm of each raw kernel, measured with the stored vectors.
+        """The norm of each raw kernel, measured anew: right whatever the stored vectors are.
 
         Returns:
             Dict from kernel name (`"kernel"`, ...) to a scalar tensor.
@@ -167,7 +176,7 @@ class DividedByNorm(Reparameterization):
         self.check_built("sigma")
         return read_master(
             lambda: {
-                kernel.name: ops.stop_gradient(task.alone().sigma)
+                kernel.name: ops.stop_gradient(task.size * task.alone().sigma)
                 for kernel in self.kernels
                 for task in [self.task(kernel, kernel_value(kernel))]
             }

@@ -32,6 +32,7 @@ class Ready(NamedTuple):
         values: The values of the variables that it was computed from, but for vectors.
         recorded: What its tensors are part of, see `recorded`.
         power_iterations: With how many it was measured.
+        task: How it was measured, `None` where a wrapper has no norm.
         measurement: Its norm, `None` where a wrapper has none.
         effective: W̄, or `None` if each call is to divide for itself.
     """
@@ -39,6 +40,7 @@ class Ready(NamedTuple):
     values: tuple[Any, ...]
     recorded: Any
     power_iterations: int
+    task: norms.Task | None
     measurement: norms.Measurement | None
     effective: Any
 
@@ -100,10 +102,11 @@ def _measured(wrappers: Sequence[Any], training: bool, together: bool, divided: 
             wrapper.values_of(kernel),
             now,
             iterations,
+            task,
             measurement,
-            wrapper.divided(kernel, value, measurement) if divided else None,
+            wrapper.divided(kernel, value, task, measurement) if divided else None,
         )
-        for (wrapper, kernel, iterations), value, measurement in zip(
-            owners, values, measured, strict=True
+        for (wrapper, kernel, iterations), value, task, measurement in zip(
+            owners, values, tasks, measured, strict=True
         )
     }

@@ -7,6 +7,7 @@ import numpy as np
 
 from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel
+from tfspecnorm.layers._evaluation import rescaled
 from tfspecnorm.layers._precision import kernel_value, read_master
 from tfspecnorm.layers.scales import Scale
 
@@ -51,7 +52,7 @@ class WarmStart:
             value = self._value()
             array = concrete(value)
             if array is None:
-                return self._norm.traced_warm_up(value, self._kernel.linear_map)
+                return self._norm.search(rescaled(value)[0], self._kernel.linear_map)
             self._concrete = self._norm.warm_up(array, self._kernel.linear_map)
         return self._concrete
 

@@ -93,7 +93,7 @@ class WeightNorm(Reparameterization):
         """The values of the variables that the kernel is computed from."""
         return kernel.variable.value, self._gains[kernel.name].value
 
-    def divided(self, kernel: Kernel, value: Any, measured: None = None) -> Any:
+    def divided(self, kernel: Kernel, value: Any, task: None = None, measured: None = None) -> Any:
         """The kernel that the layer computes with."""
         *blocks, _, outputs = kernel.linear_map.matrix_shape
         gain = ops.reshape(self._gains[kernel.name].value, (*blocks, 1, outputs))

@@ -19,6 +19,10 @@ class Stateless(Configurable):
         """No state."""
         return {}
 
-    def traced_warm_up(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
+    def search(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
         """No state."""
         return {}
+
+    def upper_bound(self, kernel: Any, linear_map: LinearMap) -> Any:
+        """σ itself."""
+        return self(kernel, {}, linear_map).sigma

@@ -32,6 +32,7 @@ class Task(NamedTuple):
         linear_map: `LinearMap` of the kernel.
         power_iterations: Number of iterations from the stored vectors.
         jit_compile: Whether XLA compiles the iteration.
+        size: What the kernel was divided by: its norm is σ times that.
     """
 
     norm: Any
@@ -40,10 +41,11 @@ class Task(NamedTuple):
     linear_map: LinearMap
     power_iterations: int = 0
     jit_compile: bool = False
+    size: Any = 1.0
 
     def alone(self) -> Measurement:
         """What the norm says."""
-        return self.norm(*self[1:])
+        return self.norm(*self[1:-1])
 
 
 def measure_together(tasks: Sequence[Task]) -> list[Measurement]:

@@ -23,7 +23,9 @@ import keras
 _KEPT = 256
 
 
-def traced_once(sizes_matter: bool = False) -> Callable[..., Callable[..., Any]]:
+def traced_once(
+    sizes_matter: bool = False, loops: bool = False
+) -> Callable[..., Callable[..., Any]]:
     """Decorator of a pure function of tensors, see Note [Traced once].
 
     Tensors are its positional arguments; what it is called with by name is hashable, but for
@@ -33,6 +35,7 @@ def traced_once(sizes_matter: bool = False) -> Callable[..., Callable[..., Any]]
     Args:
         sizes_matter: Whether tensors of other sizes make a function of their own. Else the
             function knows no more than their numbers of axes.
+        loops: Whether it has loops, which JAX would compile anew in each call outside of `jit`.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,6 +49,8 @@ def traced_once(sizes_matter: bool = False) -> Callable[..., Callable[..., Any]]
             shapes: Sequence[tuple[int, ...]] | None = None,
             **options: Hashable,
         ) -> Any:
+            if loops and keras.backend.backend() == "jax":
+                return _compiled_by_jax(function, tuple(options))(*tensors, **options)
             if not _in_a_graph():
                 return function(*tensors, **options)
             import tensorflow as tf
@@ -76,6 +81,13 @@ def _in_a_graph() -> bool:
     # Graphs of control flow have no public name.
     kind = type(tf.compat.v1.get_default_graph()).__name__
     return not ("Body" in kind or "Branch" in kind)
+
+
+@functools.cache
+def _compiled_by_jax(function: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    import jax
+
+    return jax.jit(function, static_argnames=names)
 
 
 def _traced(function: Callable[..., Any], specs: tuple[Any, ...]) -> Callable[..., Any]:

@@ -63,9 +63,14 @@ class Bidirectional(Configurable):
         parts = [Matrix().converged(kernel, side) for side in _sides(linear_map)]
         return sum(parts) / len(parts)
 
-    def traced_warm_up(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
-        """Nearly converged state of a kernel whose value is not known yet, as tensors."""
-        return _merged([Matrix().traced_warm_up(kernel, side) for side in _sides(linear_map)])
+    def search(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
+        """Converged state of any kernel as tensors, as in `Matrix`."""
+        return _merged([Matrix().search(kernel, side) for side in _sides(linear_map)])
+
+    def upper_bound(self, kernel: Any, linear_map: LinearMap) -> Any:
+        """Upper bound of σ, as in `Matrix`."""
+        bounds = [Matrix().upper_bound(kernel, side) for side in _sides(linear_map)]
+        return sum(bounds) / len(bounds)
 
     def __call__(
         self,

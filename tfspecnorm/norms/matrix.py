@@ -7,13 +7,13 @@ import numpy as np
 
 from tfspecnorm._configurable import Configurable
 from tfspecnorm._operations import ops
+from tfspecnorm.norms import _lanczos, _squaring
 from tfspecnorm.norms._compiled import compiled
 from tfspecnorm.norms._leading_vectors import leading_singular_vectors
 from tfspecnorm.norms._traced_once import traced_once
+from tfspecnorm.norms._vectors import even, normalized, times, transpose_times
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.measurement import ESTIMATE, Measurement, OuterProduct, inverse_of
-
-TRACED_WARM_UP_STEPS = 30
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
@@ -68,17 +68,35 @@ class Matrix(Configurable):
         """The norm of a concrete kernel, converged, in double precision."""
         return float(np.max(leading_singular_vectors(linear_map.matrix(kernel, np))[1]))
 
-    def traced_warm_up(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
-        """Nearly converged state of a kernel whose value is not known yet, as tensors."""
-        state = random_state(self.state_shapes(linear_map), kernel.dtype)
-        matrix = linear_map.matrix(kernel)
+    def search(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
+        """Converged state of any kernel as tensors, for evaluation: nothing stored matters.
 
-        def step(_: Any, vectors: tuple[Any, Any]) -> tuple[Any, Any]:
-            vector_u = normalized(_transpose_times(matrix, vectors[1]), vectors[0])
-            return vector_u, normalized(_times(matrix, vector_u), vectors[1])
+        σ is within 1e-3 of the largest singular value, and within rounding where the first two
+        differ by 0.2 % or more.
 
-        vectors = ops.fori_loop(0, TRACED_WARM_UP_STEPS, step, tuple(state.values()))
-        return dict(zip(state, vectors, strict=True))
+        Args:
+            kernel: Tensor of at least 32 bits whose largest entry is about 1.
+            linear_map: `LinearMap` of the kernel.
+        """
+        vector_u, vector_v, _ = self._search(kernel, linear_map)
+        return {"vector_u": vector_u, "vector_v": vector_v}
+
+    def upper_bound(self, kernel: Any, linear_map: LinearMap) -> Any:
+        """Upper bound of σ for the same arguments, too large by less than 1e-3."""
+        matrix = linear_map.matrix(ops.convert_to_tensor(kernel))
+        if _squaring.is_quick(linear_map.matrix_shape):
+            bounds = _squaring.upper_bound(matrix)
+        else:
+            bounds = self._search(kernel, linear_map)[2]
+        return ops.max(bounds) if linear_map.block_axes else bounds
+
+    def _search(self, kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
+        matrix = linear_map.matrix(ops.convert_to_tensor(kernel))
+        if _squaring.is_quick(linear_map.matrix_shape):
+            return (*_squaring.leading_vectors(matrix), None)
+        *blocks, inputs, outputs = linear_map.matrix_shape
+        shapes = ((*blocks, outputs), (*blocks, inputs), tuple(blocks))
+        return _searched(matrix, shapes=shapes)
 
     def __call__(
         self,
@@ -132,7 +150,7 @@ def _measured(
         step = compiled(iterate) if jit_compile else iterate
         vector_u, vector_v = step(ops.stop_gradient(matrix), vector_u, vector_v, iterations)
     vector_u = ops.stop_gradient(vector_u)
-    image = _times(matrix, vector_u)
+    image = times(matrix, vector_u)
     vector_v = normalized(ops.stop_gradient(image), vector_v)
     sigma = ops.sum(vector_v * image, axis=-1)
     left = vector_v
@@ -143,37 +161,30 @@ def _measured(
     return vector_u, vector_v, left, sigma, inverse_of(sigma)
 
 
-def random_state(shapes: dict[str, tuple[int, ...]], dtype: Any) -> dict[str, Any]:
-    """Unit vectors in fixed random directions, as tensors."""
-    random = np.random.default_rng(0)
-    state = {name: random.standard_normal(shape) for name, shape in shapes.items()}
-    return {
-        name: ops.cast(value / np.linalg.norm(value, axis=-1, keepdims=True), dtype)
-        for name, value in state.items()
-    }
+@traced_once(sizes_matter=True, loops=True)
+def _searched(matrix: Any) -> tuple[Any, Any, Any]:
+    """Both leading vectors of a large matrix, by iteration on its smaller side, and a bound."""
+    *blocks, inputs, outputs = matrix.shape
+    if outputs <= inputs:
+        vector_u, bound = _lanczos.leading_vector(
+            lambda vector: transpose_times(matrix, times(matrix, vector)),
+            (*blocks, outputs),
+            matrix.dtype,
+        )
+        return vector_u, normalized(times(matrix, vector_u), even(matrix[..., 0])), bound
+    vector_v, bound = _lanczos.leading_vector(
+        lambda vector: times(matrix, transpose_times(matrix, vector)),
+        (*blocks, inputs),
+        matrix.dtype,
+    )
+    vector_u = normalized(transpose_times(matrix, vector_v), even(matrix[..., 0, :]))
+    return vector_u, vector_v, bound
 
 
 def iterate(matrix: Any, vector_u: Any, vector_v: Any, power_iterations: int) -> tuple[Any, Any]:
     """Power iteration that ends on the output side: the caller's ‖W u‖ completes it."""
     for remaining in reversed(range(power_iterations)):
-        vector_u = normalized(_transpose_times(matrix, vector_v), vector_u)
+        vector_u = normalized(transpose_times(matrix, vector_v), vector_u)
         if remaining:
-            vector_v = normalized(_times(matrix, vector_u), vector_v)
+            vector_v = normalized(times(matrix, vector_u), vector_v)
     return vector_u, vector_v
-
-
-def _times(matrix: Any, vector: Any) -> Any:
-    return ops.squeeze(ops.matmul(matrix, ops.expand_dims(vector, -1)), -1)
-
-
-def _transpose_times(matrix: Any, vector: Any) -> Any:
-    return ops.squeeze(ops.matmul(ops.expand_dims(vector, -2), matrix), -2)
-
-
-def normalized(vector: Any, fallback: Any) -> Any:
-    """Unit vector of `vector`, or `fallback` for zero; squares of 1e±30 stay finite."""
-    largest = ops.max(ops.abs(vector), axis=-1, keepdims=True)
-    scaled = vector / largest
-    inverse = ops.rsqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
-    # Not a number for zero and for what is not finite: that must not leave its mark in the vectors.
-    return ops.where(inverse > 0.0, scaled * inverse, fallback)

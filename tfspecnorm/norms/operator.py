@@ -1,6 +1,7 @@
 """The norm of a convolution itself, by power iteration with the convolution and its adjoint."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,13 +10,15 @@ import numpy as np
 
 from tfspecnorm._configurable import Configurable
 from tfspecnorm._operations import ops
-from tfspecnorm.norms import _grid_maximum
+from tfspecnorm.norms import _grid_maximum, _lanczos
 from tfspecnorm.norms._application import sides, sides_of
 from tfspecnorm.norms._compiled import compiled
 from tfspecnorm.norms._geometry import as_convolution, sizes_known
 from tfspecnorm.norms._leading_vectors import lanczos
+from tfspecnorm.norms._traced_once import traced_once
+from tfspecnorm.norms._vectors import even, normalized
 from tfspecnorm.norms.linear_map import LinearMap
-from tfspecnorm.norms.matrix import TRACED_WARM_UP_STEPS, Matrix, normalized, random_state
+from tfspecnorm.norms.matrix import Matrix
 from tfspecnorm.norms.measurement import ESTIMATE, Measurement
 
 
@@ -136,18 +139,28 @@ class Operator(Configurable):
         sized = self._sized(linear_map)
         return float(_grid_maximum.largest_block(kernel / size, sized, measured)[0] * size)
 
-    def traced_warm_up(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
-        """Nearly converged state of a kernel whose value is not known yet, as tensors."""
+    def search(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
+        """Converged state of any kernel as tensors, as in `Matrix`; σ is within 1e-3."""
         if not linear_map.convolves:
-            return Matrix().traced_warm_up(kernel, linear_map)
-        state = random_state(self.state_shapes(linear_map), kernel.dtype)
-        step = _iteration(self._sized(linear_map))
+            return Matrix().search(kernel, linear_map)
+        vector_u, vector_v, _ = self._search(kernel, linear_map)
+        return {"vector_u": vector_u, "vector_v": vector_v}
 
-        def again(_: Any, vectors: tuple[Any, Any]) -> tuple[Any, Any]:
-            return step(kernel, *vectors, 2)
+    def upper_bound(self, kernel: Any, linear_map: LinearMap) -> Any:
+        """σ and what it may be too small by, as in `Matrix`."""
+        if not linear_map.convolves:
+            return Matrix().upper_bound(kernel, linear_map)
+        return ops.max(self._search(kernel, linear_map)[2])
 
-        vectors = ops.fori_loop(0, TRACED_WARM_UP_STEPS // 2, again, tuple(state.values()))
-        return dict(zip(state, vectors, strict=True))
+    def _search(self, kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
+        linear_map = self._sized(linear_map)
+        blocks = as_convolution(linear_map).matrix_shape[:-2]
+        shapes = self.state_shapes(linear_map)
+        return _searched(
+            ops.convert_to_tensor(kernel),
+            linear_map=linear_map,
+            shapes=(shapes["vector_u"], shapes["vector_v"], blocks),
+        )
 
     def __call__(
         self,
@@ -245,6 +258,32 @@ def _iteration(linear_map: LinearMap) -> Callable[..., tuple[Any, Any]]:
         return vector_u, vector_v
 
     return iterate
+
+
+@traced_once(sizes_matter=True, loops=True)
+def _searched(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
+    """Both leading vectors of each block, by iteration on the smaller side, and a bound."""
+    both = sides(kernel, linear_map)
+    blocks = as_convolution(linear_map).matrix_shape[:-2]
+
+    def apply(vector: Any) -> Any:
+        return _flat(both.apply(_unflat(vector, both.input_shape)))
+
+    def adjoint(vector: Any) -> Any:
+        return _flat(both.adjoint(_unflat(vector, both.output_shape)))
+
+    inputs, outputs = (math.prod(shape) for shape in (both.input_shape, both.output_shape))
+    if inputs <= outputs:
+        vector_v, bound = _lanczos.leading_vector(
+            lambda vector: adjoint(apply(vector)), (*blocks, inputs), kernel.dtype
+        )
+        image = apply(vector_v)
+        return normalized(image, even(image)), vector_v, bound
+    vector_u, bound = _lanczos.leading_vector(
+        lambda vector: apply(adjoint(vector)), (*blocks, outputs), kernel.dtype
+    )
+    image = adjoint(vector_u)
+    return vector_u, normalized(image, even(image)), bound
 
 
 def _flat(pixels: Any) -> Any:

@@ -1,0 +1,46 @@
+"""Norms of kernels outside of training: measured anew, whatever the stored vectors are."""
+
+from typing import Any
+
+from tfspecnorm import norms
+from tfspecnorm._operations import ops
+
+# Note [Evaluation measures]
+# Training tracks a norm with the vectors of the last call. Outside of training these are stale: an
+# optimizer step, an average of weights or an assignment has moved the kernel, not them. There W̄
+# is a function of the kernel alone. The search runs on stopped values; σ at the vectors that it
+# finds carries the gradient, as in training. The kernel is divided by its largest entry first, so
+# that the norm of every float32 kernel is right, from 1e-38 to 3e38.
+
+# The inverse, with which XLA multiplies, must not be a denormal number.
+_LARGEST = 1e37
+# Where a bound divided by the largest entry would overflow, no kernel reaches it.
+_LARGE = 1e30
+# What rounding takes from an upper bound.
+_ROUNDING = 2e-6
+
+
+def rescaled(value: Any) -> tuple[Any, Any]:
+    """A kernel divided by its largest entry, and that entry."""
+    largest = ops.max(ops.abs(ops.stop_gradient(value)))
+    size = _at_most(ops.where(largest > 0.0, largest, 1.0), _LARGEST)
+    return value / size, size
+
+
+def evaluation_task(norm: Any, value: Any, linear_map: norms.LinearMap) -> norms.Task:
+    """How a kernel is measured outside of training, see Note [Evaluation measures]."""
+    scaled, size = rescaled(value)
+    state = norm.search(ops.stop_gradient(scaled), linear_map)
+    return norms.Task(norm, scaled, state, linear_map, size=size)
+
+
+def bound_in_evaluation(bound: float, task: norms.Task, sigma: Any) -> Any:
+    """The bound of a task's kernel, lower by what σ may be too low: it is never exceeded."""
+    upper = task.norm.upper_bound(ops.stop_gradient(task.kernel), task.linear_map)
+    share = _at_most(ops.stop_gradient(sigma) / upper, 1.0)
+    return _at_most((1.0 - _ROUNDING) * bound * share / task.size, _LARGE)
+
+
+def _at_most(value: Any, limit: float) -> Any:
+    # On PyTorch the minimum of Keras has 32 bits at most.
+    return ops.where(value > limit, limit, value)

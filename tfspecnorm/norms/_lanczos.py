@@ -1,0 +1,106 @@
+"""Leading singular vector of a large map of tensors by Lanczos iteration."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tfspecnorm._operations import constant, ops
+from tfspecnorm.norms._squaring import leading_eigenvector
+from tfspecnorm.norms._vectors import normalized, times
+
+# Note [Lanczos]
+# The start is a fixed random vector and no stored one. A stored vector saves a quarter of the steps
+# after an optimizer step, but one that has lost the leading direction makes the residual small at a
+# singular value that is not the largest: then it is 0.6 % too small in the best of cases. From a
+# random vector the residual falls below the tolerance only after the leading direction was found.
+# The basis is not orthogonalized anew: it loses orthogonality only when an eigenvector has
+# converged, and that is when the iteration ends.
+
+# Steps between two tests, and how often. After 128 steps from a random vector σ is within 5e-4 for
+# up to 100,000 entries even if there is no gap between singular values.
+_STEPS = 8
+_CYCLES = 16
+# Length of AᵀA x − λ x relative to λ. The error of σ is at most half of it, and near its square.
+_TOLERANCE = 2e-4
+
+
+def leading_vector(
+    product: Callable[[Any], Any], shape: tuple[int, ...], dtype: Any
+) -> tuple[Any, Any]:
+    """Leading eigenvector of a symmetric positive semidefinite map, see Note [Lanczos].
+
+    Args:
+        product: Function that applies the map to a tensor of this shape, vectors along its last
+            axis.
+        shape: Shape `(..., entries)`; each vector has a map of its own.
+        dtype: Precision.
+
+    Returns:
+        Tuple of unit vectors, arbitrary ones for a map of zeros or one that is not finite, and of
+        the roots of their eigenvalues, larger by twice the tolerance: upper bounds.
+    """
+    vector = _start(shape, dtype)
+    count = _STEPS * _CYCLES
+    basis = ops.zeros((*shape[:-1], count, shape[-1]), dtype)
+    numbers = ops.zeros((*shape[:-1], count), dtype)
+    one = ops.ones(shape[:-1], dtype)
+
+    def unfinished(cycle: Any, error: Any, *_: Any) -> Any:
+        return ops.logical_and(cycle < _CYCLES, ops.any(error > _TOLERANCE))
+
+    def extend(
+        cycle: Any,
+        error: Any,
+        _: Any,
+        weights: Any,
+        basis: Any,
+        diagonal: Any,
+        beside: Any,
+        beta: Any,
+        previous: Any,
+        vector: Any,
+    ) -> tuple[Any, ...]:
+        vectors, alphas, betas = [], [], []
+        for _ in range(_STEPS):
+            vectors.append(vector)
+            betas.append(beta)
+            image = product(vector) - beta[..., None] * previous
+            alpha = ops.sum(vector * image, axis=-1)
+            image = image - alpha[..., None] * vector
+            beta = ops.sqrt(ops.sum(ops.square(image), axis=-1))
+            alphas.append(alpha)
+            inverse = ops.where(beta > 0.0, 1.0 / beta, ops.zeros_like(beta))
+            previous, vector = vector, image * inverse[..., None]
+        place = [0] * (len(shape) - 1) + [_STEPS * cycle]
+        basis = ops.slice_update(basis, [*place, 0], ops.stack(vectors, axis=-2))
+        diagonal = ops.slice_update(diagonal, place, ops.stack(alphas, axis=-1))
+        beside = ops.slice_update(beside, place, ops.stack(betas, axis=-1))
+        projected = _tridiagonal(diagonal, beside)
+        weights = leading_eigenvector(projected)
+        value = ops.sum(weights * times(projected, weights), axis=-1)
+        last = ops.equal(ops.arange(count), _STEPS * (cycle + 1) - 1)
+        share = ops.sum(ops.where(last, ops.abs(weights), 0.0), axis=-1)
+        error = beta * share / value
+        bound = ops.sqrt(value) * (1.0 + _TOLERANCE + ops.maximum(error, _TOLERANCE))
+        return cycle + 1, error, bound, weights, basis, diagonal, beside, beta, previous, vector
+
+    start = (0, one, one, numbers, basis, numbers, numbers, 0.0 * one, 0.0 * vector, vector)
+    _, _, bound, weights, basis, *_ = ops.while_loop(unfinished, extend, start)
+    found = ops.sum(weights[..., None] * basis, axis=-2)
+    return normalized(found, _start(shape, dtype)), bound
+
+
+def _tridiagonal(diagonal: Any, beside: Any) -> Any:
+    """The symmetric matrices with these diagonals, and entries left of them."""
+    count = diagonal.shape[-1]
+    eye = constant(np.eye(count, dtype="float32"), diagonal)
+    below = constant(np.eye(count, k=-1, dtype="float32"), diagonal)
+    left = ops.cast(below, diagonal.dtype) * beside[..., None]
+    return ops.cast(eye, diagonal.dtype) * diagonal[..., None] + left + ops.swapaxes(left, -2, -1)
+
+
+def _start(shape: tuple[int, ...], dtype: Any) -> Any:
+    entries = np.random.default_rng(0).standard_normal(shape[-1])
+    entries = ops.convert_to_tensor(entries / np.linalg.norm(entries), dtype)
+    return ops.broadcast_to(entries, shape)

@@ -1,0 +1,45 @@
+"""Products of matrices with vectors, and unit vectors, for tensors."""
+
+from typing import Any
+
+import keras
+
+from tfspecnorm._operations import ops
+
+
+def times(matrix: Any, vector: Any) -> Any:
+    """W u for a matrix, or for each one in a stack."""
+    return ops.squeeze(ops.matmul(matrix, ops.expand_dims(vector, -1)), -1)
+
+
+def transpose_times(matrix: Any, vector: Any) -> Any:
+    """Wᵀ v for a matrix, or for each one in a stack."""
+    return ops.squeeze(ops.matmul(ops.expand_dims(vector, -2), matrix), -2)
+
+
+def normalized(vector: Any, fallback: Any) -> Any:
+    """Unit vector of `vector`, or `fallback` for zero; squares of 1e±30 stay finite."""
+    largest = ops.max(ops.abs(vector), axis=-1, keepdims=True)
+    scaled = vector / largest
+    inverse = ops.rsqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
+    # Not a number for zero and for what is not finite: that must not leave its mark in the vectors.
+    return ops.where(inverse > 0.0, scaled * inverse, fallback)
+
+
+def even(vector: Any) -> Any:
+    """The unit vector with equal entries, of this shape."""
+    ones = ops.ones_like(vector)
+    return ones * ops.rsqrt(ops.sum(ones, axis=-1, keepdims=True))
+
+
+def longest_row(matrix: Any) -> Any:
+    """The longest row of a matrix, or of each one in a stack."""
+    lengths = ops.sum(ops.square(matrix), axis=-1)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Keras makes twenty operations of it, with bits that LiteRT does not know.
+        place = tf.argmax(lengths, axis=-1, output_type="int32")
+        return tf.gather(matrix, place, axis=-2, batch_dims=len(matrix.shape) - 2)
+    place = ops.expand_dims(ops.argmax(lengths, axis=-1, keepdims=True), -1)
+    return ops.squeeze(ops.take_along_axis(matrix, place, axis=-2), -2)
