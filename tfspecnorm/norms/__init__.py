@@ -83,7 +83,7 @@ def default_norm(linear_map: LinearMap) -> Any:
     """The norm that a wrapper with `norm=None` uses for a kernel of this kind.
 
     >>> default_norm(LinearMap("dense", (3, 4), output_axes=(1,)))
-    Matrix()
+    Matrix(tracked_vectors=1)
     """
     return _DEFAULTS[linear_map.kind]()
 
@@ -105,7 +105,7 @@ def get(identifier: Any) -> Any:
     Example:
 
     >>> get("matrix")
-    Matrix()
+    Matrix(tracked_vectors=1)
     """
     if isinstance(identifier, str) and identifier in _NAMED:
         return _NAMED[identifier]()

@@ -95,7 +95,11 @@ def _group(task: Task) -> tuple[Callable[[list[Task]], list[Measurement]], ...] 
     """Whose tasks are measured together, and by which function; `None` for alone."""
     dtype = keras.backend.standardize_dtype(task.kernel.dtype)
     linear_map = task.linear_map
-    if type(task.norm) is Matrix and not (linear_map.block_axes or task.jit_compile):
+    if (
+        type(task.norm) is Matrix
+        and not (linear_map.block_axes or task.jit_compile)
+        and (len(task.state) == 2 or not task.power_iterations)
+    ):
         return _matrices, dtype, task.power_iterations
     if type(task.norm) is Fourier and linear_map.block_axes:
         *_, rows, outputs = linear_map.matrix_shape

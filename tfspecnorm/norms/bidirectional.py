@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._configurable import Configurable
+from tfspecnorm.norms._block import Block
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.matrix import Matrix
 from tfspecnorm.norms.measurement import ESTIMATE, Measurement
@@ -14,7 +14,7 @@ _ADJOINT = "adjoint_"
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
-class Bidirectional(Configurable):
+class Bidirectional(Block):
     """Arithmetic mean of the norms of a kernel and of its adjoint, both reshaped to a matrix.
 
         σ(W) = (σ₁ + σ₂) / 2
@@ -46,13 +46,17 @@ class Bidirectional(Configurable):
     Improvements", 2021, arXiv:2009.02773.
     """
 
+    @property
+    def _matrix(self) -> Matrix:
+        return Matrix(self.tracked_vectors)
+
     def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the state variables for a linear map."""
-        return _merged([Matrix().state_shapes(side) for side in _sides(linear_map)])
+        return _merged([self._matrix.state_shapes(side) for side in _sides(linear_map)])
 
     def warm_up(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
         """Converged state of a concrete kernel, as arrays."""
-        return _merged([Matrix().warm_up(kernel, side) for side in _sides(linear_map)])
+        return _merged([self._matrix.warm_up(kernel, side) for side in _sides(linear_map)])
 
     def guarantee(self, linear_map: LinearMap) -> str:
         """An estimate of the convolution's norm, from below for stride 1."""
@@ -65,7 +69,7 @@ class Bidirectional(Configurable):
 
     def search(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
         """Converged state of any kernel as tensors, as in `Matrix`."""
-        return _merged([Matrix().search(kernel, side) for side in _sides(linear_map)])
+        return _merged([self._matrix.search(kernel, side) for side in _sides(linear_map)])
 
     def upper_bound(self, kernel: Any, linear_map: LinearMap) -> Any:
         """Upper bound of σ, as in `Matrix`."""
@@ -84,7 +88,7 @@ class Bidirectional(Configurable):
         sides = _sides(linear_map)
         return self.merged(
             [
-                Matrix()(kernel, part, side, power_iterations, jit_compile)
+                self._matrix(kernel, part, side, power_iterations, jit_compile)
                 for side, part in zip(sides, _split(state), strict=True)
             ]
         )
@@ -92,7 +96,9 @@ class Bidirectional(Configurable):
     def parts(self, task: Any) -> list[Any]:
         """The measurements by `Matrix` that one of the kernel is made of, see `merged`."""
         sides = zip(_sides(task.linear_map), _split(task.state), strict=True)
-        return [task._replace(norm=Matrix(), state=part, linear_map=side) for side, part in sides]
+        return [
+            task._replace(norm=self._matrix, state=part, linear_map=side) for side, part in sides
+        ]
 
     def merged(self, parts: list[Measurement]) -> Measurement:
         """The measurement of a kernel from those of its sides."""

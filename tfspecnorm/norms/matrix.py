@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._configurable import Configurable
 from tfspecnorm._operations import ops
 from tfspecnorm.norms import _lanczos, _squaring
+from tfspecnorm.norms._block import Block, block_step, further_start, further_tensors
 from tfspecnorm.norms._compiled import compiled
 from tfspecnorm.norms._leading_vectors import leading_singular_vectors
 from tfspecnorm.norms._traced_once import traced_once
@@ -17,7 +17,7 @@ from tfspecnorm.norms.measurement import ESTIMATE, Measurement, OuterProduct, in
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
-class Matrix(Configurable):
+class Matrix(Block):
     """Largest singular value of the kernel reshaped to a matrix, by power iteration.
 
         σ(W) = ‖W u‖,   u the leading vector on the output side
@@ -53,12 +53,14 @@ class Matrix(Configurable):
     def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the state variables for a linear map."""
         *blocks, inputs, outputs = linear_map.matrix_shape
-        return {"vector_u": (*blocks, outputs), "vector_v": (*blocks, inputs)}
+        shapes = {"vector_u": (*blocks, outputs), "vector_v": (*blocks, inputs)}
+        return shapes | self.further_shapes(blocks, inputs, outputs)
 
     def warm_up(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
         """Converged state of a concrete kernel, as arrays."""
         vector_v, _, vector_u = leading_singular_vectors(linear_map.matrix(kernel, np))
-        return {"vector_u": vector_u, "vector_v": vector_v}
+        further = further_start(self.state_shapes(linear_map))
+        return {"vector_u": vector_u, "vector_v": vector_v, **further}
 
     def guarantee(self, linear_map: LinearMap) -> str:
         """An estimate, from below: of a convolution of stride 1 even when converged."""
@@ -79,7 +81,8 @@ class Matrix(Configurable):
             linear_map: `LinearMap` of the kernel.
         """
         vector_u, vector_v, _ = self._search(kernel, linear_map)
-        return {"vector_u": vector_u, "vector_v": vector_v}
+        further = further_tensors(self.state_shapes(linear_map), vector_v.dtype)
+        return {"vector_u": vector_u, "vector_v": vector_v, **further}
 
     def upper_bound(self, kernel: Any, linear_map: LinearMap) -> Any:
         """Upper bound of σ for the same arguments, too large by less than 1e-3."""
@@ -123,34 +126,46 @@ class Matrix(Configurable):
             `Measurement` with the scalar σ.
         """
         matrix = linear_map.matrix(ops.convert_to_tensor(kernel))
-        vector_u = ops.convert_to_tensor(state["vector_u"])
-        vector_v = ops.convert_to_tensor(state["vector_v"])
-        vector_u, vector_v, left, sigma, inverse = _measured(
+        # Without an iteration the leading vectors are all that is needed.
+        names = [name for name in state if power_iterations or name.startswith("vector")]
+        vectors = [ops.convert_to_tensor(state[name]) for name in names]
+        *vectors, left, sigma, inverse = _measured(
             matrix,
-            vector_u,
-            vector_v,
-            shapes=(vector_u.shape, vector_v.shape, vector_v.shape, (), ()),
+            *vectors,
+            shapes=(*(vector.shape for vector in vectors), vectors[1].shape, (), ()),
             iterations=power_iterations,
             jit_compile=jit_compile,
         )
-        return Measurement(
-            sigma,
-            {"vector_u": vector_u, "vector_v": vector_v},
-            (OuterProduct(linear_map, left, vector_u),),
-            inverse,
-        )
+        direction = (OuterProduct(linear_map, left, vectors[0]),)
+        return Measurement(sigma, dict(zip(names, vectors, strict=True)), direction, inverse)
 
 
 @traced_once()
 def _measured(
-    matrix: Any, vector_u: Any, vector_v: Any, iterations: int, jit_compile: bool
+    matrix: Any,
+    vector_u: Any,
+    vector_v: Any,
+    *further: Any,
+    iterations: int,
+    jit_compile: bool,
 ) -> tuple[Any, ...]:
-    """Both vectors, v as a factor of σ's gradient, σ and 1/σ."""
-    if iterations:
-        step = compiled(iterate) if jit_compile else iterate
-        vector_u, vector_v = step(ops.stop_gradient(matrix), vector_u, vector_v, iterations)
-    vector_u = ops.stop_gradient(vector_u)
-    image = times(matrix, vector_u)
+    """All vectors, v as a factor of σ's gradient, σ and 1/σ."""
+    if further:
+        fixed = ops.stop_gradient(matrix)
+        found, image, *further = block_step(
+            vector_v,
+            *further,
+            lambda rows: ops.matmul(rows, fixed),
+            lambda rows: ops.matmul(rows, ops.swapaxes(matrix, -2, -1)),
+            iterations,
+        )
+        vector_u = ops.stop_gradient(normalized(found, vector_u))
+    else:
+        if iterations:
+            step = compiled(iterate) if jit_compile else iterate
+            vector_u, vector_v = step(ops.stop_gradient(matrix), vector_u, vector_v, iterations)
+        vector_u = ops.stop_gradient(vector_u)
+        image = times(matrix, vector_u)
     vector_v = normalized(ops.stop_gradient(image), vector_v)
     sigma = ops.sum(vector_v * image, axis=-1)
     left = vector_v
@@ -158,7 +173,7 @@ def _measured(
         blocks, sigma = sigma, ops.max(sigma)
         leading = ops.cast(ops.equal(blocks, sigma), blocks.dtype)
         left = vector_v * ops.stop_gradient(leading / ops.sum(leading))[:, None]
-    return vector_u, vector_v, left, sigma, inverse_of(sigma)
+    return vector_u, vector_v, *further, left, sigma, inverse_of(sigma)
 
 
 @traced_once(sizes_matter=True, loops=True)

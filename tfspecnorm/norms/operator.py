@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._configurable import Configurable
 from tfspecnorm._operations import ops
 from tfspecnorm.norms import _grid_maximum, _lanczos
 from tfspecnorm.norms._application import sides, sides_of
+from tfspecnorm.norms._block import Block, block_step, further_start, further_tensors
 from tfspecnorm.norms._compiled import compiled
 from tfspecnorm.norms._geometry import as_convolution, sizes_known
 from tfspecnorm.norms._leading_vectors import lanczos
@@ -23,7 +23,7 @@ from tfspecnorm.norms.measurement import ESTIMATE, Measurement
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
-class Operator(Configurable):
+class Operator(Block):
     """Largest singular value of the map that a layer computes, by power iteration.
 
         σ(W) = ‖K x‖,   K the convolution with the layer's own padding, stride, dilation and
@@ -68,8 +68,12 @@ class Operator(Configurable):
     """
 
     def __init__(
-        self, input_size: int | tuple[int, ...] | None = None, tolerance: float = 1e-7
+        self,
+        input_size: int | tuple[int, ...] | None = None,
+        tolerance: float = 1e-7,
+        tracked_vectors: int = 1,
     ) -> None:
+        super().__init__(tracked_vectors)
         given = (input_size,) if isinstance(input_size, int) else input_size or ()
         if not all(isinstance(part, int) and part > 0 for part in given):
             raise ValueError(
@@ -84,7 +88,13 @@ class Operator(Configurable):
         self.input_size = tuple(given) if isinstance(input_size, (list, tuple)) else input_size
 
     def get_config(self) -> dict[str, Any]:
-        return {"input_size": self.input_size, "tolerance": self.tolerance}
+        config = {"input_size": self.input_size, "tolerance": self.tolerance}
+        return {**config, **super().get_config()}
+
+    @property
+    def _matrix(self) -> Matrix:
+        """For maps without taps."""
+        return Matrix(self.tracked_vectors)
 
     def guarantee(self, linear_map: LinearMap) -> str:
         """An estimate, from below."""
@@ -106,28 +116,27 @@ class Operator(Configurable):
     def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the state variables for a linear map."""
         if not linear_map.convolves:
-            return Matrix().state_shapes(linear_map)
+            return self._matrix.state_shapes(linear_map)
         linear_map = self._sized(linear_map)
         inputs, outputs = sides_of(linear_map)
         blocks = as_convolution(linear_map).matrix_shape[:-2]
-        return {
-            "vector_u": (*blocks, outputs[0] * outputs[1]),
-            "vector_v": (*blocks, inputs[0] * inputs[1]),
-        }
+        output, input_ = math.prod(outputs), math.prod(inputs)
+        shapes = {"vector_u": (*blocks, output), "vector_v": (*blocks, input_)}
+        return shapes | self.further_shapes(blocks, output, input_)
 
     def warm_up(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
         """Converged state of a concrete kernel, as arrays."""
         if not linear_map.convolves:
-            return Matrix().warm_up(kernel, linear_map)
+            return self._matrix.warm_up(kernel, linear_map)
         found = self._leading(kernel, linear_map)
         blocks = as_convolution(linear_map).matrix_shape[:-2]
         left, _, right = (np.stack(part).reshape(*blocks, -1) for part in zip(*found, strict=True))
-        return {"vector_u": left, "vector_v": right}
+        return {"vector_u": left, "vector_v": right, **further_start(self.state_shapes(linear_map))}
 
     def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
         """The norm of a concrete kernel, converged, in double precision."""
         if not linear_map.convolves:
-            return Matrix().converged(kernel, linear_map)
+            return self._matrix.converged(kernel, linear_map)
         kernel = np.asarray(kernel, "float64")
         size = np.max(np.abs(kernel), initial=0.0)
         if not np.isfinite(size) or size == 0:
@@ -142,14 +151,15 @@ class Operator(Configurable):
     def search(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
         """Converged state of any kernel as tensors, as in `Matrix`; σ is within 1e-3."""
         if not linear_map.convolves:
-            return Matrix().search(kernel, linear_map)
+            return self._matrix.search(kernel, linear_map)
         vector_u, vector_v, _ = self._search(kernel, linear_map)
-        return {"vector_u": vector_u, "vector_v": vector_v}
+        further = further_tensors(self.state_shapes(linear_map), vector_u.dtype)
+        return {"vector_u": vector_u, "vector_v": vector_v, **further}
 
     def upper_bound(self, kernel: Any, linear_map: LinearMap) -> Any:
         """σ and what it may be too small by, as in `Matrix`."""
         if not linear_map.convolves:
-            return Matrix().upper_bound(kernel, linear_map)
+            return self._matrix.upper_bound(kernel, linear_map)
         return ops.max(self._search(kernel, linear_map)[2])
 
     def _search(self, kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
@@ -175,25 +185,38 @@ class Operator(Configurable):
         The vectors are constants for the gradient. It is differentiated automatically.
         """
         if not linear_map.convolves:
-            return Matrix()(kernel, state, linear_map, power_iterations, jit_compile)
+            return self._matrix(kernel, state, linear_map, power_iterations, jit_compile)
         linear_map = self._sized(linear_map)
         kernel = ops.convert_to_tensor(kernel)
-        vector_u, vector_v = (
-            ops.cast(ops.convert_to_tensor(state[name]), kernel.dtype)
-            for name in ("vector_u", "vector_v")
-        )
-        if power_iterations:
-            iterate = _iteration(linear_map)
-            step = compiled(iterate) if jit_compile else iterate
-            vector_u, vector_v = step(
-                ops.stop_gradient(kernel), vector_u, vector_v, power_iterations
-            )
-        vector_v = ops.stop_gradient(vector_v)
+        vectors = {
+            name: ops.cast(ops.convert_to_tensor(value), kernel.dtype)
+            for name, value in state.items()
+        }
+        vector_u, vector_v = vectors.pop("vector_u"), vectors.pop("vector_v")
         both = sides(kernel, linear_map)
-        image = _flat(both.apply(_unflat(vector_v, both.input_shape)))
+        if power_iterations and vectors:
+            ((name, further),) = vectors.items()
+            fixed = sides(ops.stop_gradient(kernel), linear_map)
+            vector_v, image, further = block_step(
+                vector_u,
+                further,
+                lambda rows: _of_rows(rows, fixed.adjoint, both.output_shape),
+                lambda rows: _of_rows(rows, both.apply, both.input_shape),
+                power_iterations,
+            )
+            vector_v, vectors = ops.stop_gradient(vector_v), {name: further}
+        else:
+            if power_iterations:
+                iterate = _iteration(linear_map)
+                step = compiled(iterate) if jit_compile else iterate
+                vector_u, vector_v = step(
+                    ops.stop_gradient(kernel), vector_u, vector_v, power_iterations
+                )
+            vector_v = ops.stop_gradient(vector_v)
+            image = _flat(both.apply(_unflat(vector_v, both.input_shape)))
         vector_u = normalized(ops.stop_gradient(image), vector_u)
         sigma = ops.max(ops.sum(vector_u * image, axis=-1))
-        return Measurement(sigma, {"vector_u": vector_u, "vector_v": vector_v})
+        return Measurement(sigma, {"vector_u": vector_u, "vector_v": vector_v, **vectors})
 
     def _leading(
         self, kernel: np.ndarray, linear_map: LinearMap
@@ -288,6 +311,14 @@ def _searched(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
 
 def _flat(pixels: Any) -> Any:
     return ops.reshape(pixels, (*pixels.shape[:-2], -1))
+
+
+def _of_rows(rows: Any, function: Callable[[Any], Any], shape: tuple[int, int]) -> Any:
+    """A side's function of each row of `(..., rows, entries)`; blocks are its leading axes."""
+    blocks = len(rows.shape) > 2
+    rows = ops.swapaxes(rows, 0, 1) if blocks else rows
+    found = _flat(function(_unflat(rows, shape)))
+    return ops.swapaxes(found, 0, 1) if blocks else found
 
 
 def _unflat(vector: Any, shape: tuple[int, int]) -> Any:

@@ -1,0 +1,120 @@
+"""Power iteration with a block of vectors, which finds the leading one far sooner."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfspecnorm._configurable import Configurable
+from tfspecnorm._operations import ops
+from tfspecnorm.norms._vectors import normalized
+
+# Note [Block]
+# One vector follows a moving kernel as fast as the gap between its first two singular values
+# allows. A block of p vectors follows as fast as the gap between the first and the one behind the
+# block, for as many passes over the kernel. The vectors are made orthonormal by the eigenvectors
+# of their p×p Gram matrix, the quickest way on each backend; the leading one is their combination
+# with the longest image.
+
+# Below this share of the largest, an eigenvalue of a Gram matrix is rounding.
+_ROUNDING = 1e-6
+_FURTHER = "further_vectors"
+
+
+def block_step(
+    vector: Any,
+    further: Any,
+    back: Callable[[Any], Any],
+    forth: Callable[[Any], Any],
+    iterations: int,
+) -> tuple[Any, Any, Any]:
+    """Iterations of a block, see Note [Block].
+
+    Args:
+        vector: Leading unit vector among the images, of shape `(..., images)`.
+        further: The other unit vectors, of shape `(..., vectors, images)`.
+        back: Function from such rows to rows of the other side: the adjoint map.
+        forth: The map itself, differentiable.
+        iterations: Positive integer.
+
+    Returns:
+        Tuple of the leading unit vector of the other side, its image, differentiable, and the other
+        unit vectors, which are orthogonal to the image and to each other.
+    """
+    rows = ops.concatenate([ops.expand_dims(vector, -2), further], axis=-2)
+    for remaining in reversed(range(iterations)):
+        units = ops.stop_gradient(_orthonormal(back(rows)))
+        if remaining:
+            rows = ops.stop_gradient(forth(units))
+    images = forth(units)
+    _, turn = ops.eigh(_gram(_rescaled(ops.stop_gradient(images))))
+    turn = ops.stop_gradient(ops.swapaxes(turn, -2, -1))
+    images = ops.matmul(turn, images)
+    vector = ops.squeeze(ops.matmul(turn[..., -1:, :], units), -2)
+    # One that vanished stays what it was.
+    further = normalized(ops.stop_gradient(images[..., :-1, :]), further)
+    return vector, images[..., -1, :], further
+
+
+class Block(Configurable):
+    """Base of the norms that are found by power iteration: how many vectors they track.
+
+    Args:
+        tracked_vectors: Positive integer p. Defaults to 1.
+    """
+
+    def __init__(self, tracked_vectors: int = 1) -> None:
+        if (
+            isinstance(tracked_vectors, bool)
+            or not isinstance(tracked_vectors, int)
+            or tracked_vectors < 1
+        ):
+            raise ValueError(
+                "Argument `tracked_vectors` must be a positive integer. "
+                f"Received: tracked_vectors={tracked_vectors!r}"
+            )
+        self.tracked_vectors = tracked_vectors
+
+    def get_config(self) -> dict[str, Any]:
+        return {"tracked_vectors": self.tracked_vectors}
+
+    def further_shapes(
+        self, blocks: Sequence[int], images: int, others: int
+    ) -> dict[str, tuple[int, ...]]:
+        """Name and shape of the state beside the leading vectors, if there is any."""
+        count = min(self.tracked_vectors, images, others) - 1
+        return {_FURTHER: (*blocks, count, images)} if count else {}
+
+
+def further_start(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """Fixed random unit vectors to start a block with, beside the leading one, as arrays."""
+    if _FURTHER not in shapes:
+        return {}
+    vectors = np.random.default_rng(0).standard_normal(shapes[_FURTHER])
+    return {_FURTHER: vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)}
+
+
+def further_tensors(shapes: dict[str, tuple[int, ...]], dtype: Any) -> dict[str, Any]:
+    """The same as tensors."""
+    start = further_start(shapes)
+    return {name: ops.convert_to_tensor(vectors, dtype) for name, vectors in start.items()}
+
+
+def _orthonormal(rows: Any) -> Any:
+    rows = _rescaled(rows)
+    values, turn = ops.eigh(_gram(rows))
+    usable = values > _ROUNDING * values[..., -1:]
+    factors = ops.where(usable, ops.rsqrt(ops.where(usable, values, 1.0)), 0.0)
+    return ops.matmul(ops.swapaxes(turn, -2, -1) * factors[..., None], rows)
+
+
+def _rescaled(rows: Any) -> Any:
+    largest = ops.max(ops.abs(rows), axis=(-2, -1), keepdims=True)
+    return rows / ops.where(largest > 0.0, largest, 1.0)
+
+
+def _gram(rows: Any) -> Any:
+    """The products of rows; none where one is not finite, for which there is no decomposition."""
+    gram = ops.matmul(rows, ops.swapaxes(rows, -2, -1))
+    # Compared so that what is not a number does not pass.
+    return ops.where(ops.abs(gram) < float("inf"), gram, 0.0)
