@@ -4,6 +4,7 @@ import numbers
 from typing import Any
 
 import keras
+import numpy as np
 
 
 def check_model(model: Any) -> None:
@@ -15,6 +16,13 @@ def check_model(model: Any) -> None:
             "Argument `model` must be built: give it an `Input` or call it on data first. "
             f"Received: unbuilt model '{model.name}'"
         )
+
+
+def check_boolean(name: str, value: Any) -> bool:
+    """The value as a `bool`, or a `ValueError` that names the argument."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"Argument `{name}` must be `True` or `False`. Received: {name}={value!r}")
+    return bool(value)
 
 
 def check_positive_integer(name: str, value: Any) -> int:

@@ -6,6 +6,9 @@ from typing import Any
 
 import keras
 
+from tfspecnorm._checks import check_boolean
+from tfspecnorm._measured_once import wrappers_in
+
 
 def check_networks(generator: Any, discriminator: Any, latent_size: Any) -> int:
     """The length of a latent vector, or a `ValueError` if the networks do not fit together."""
@@ -68,10 +71,14 @@ def check_no_weights(**weights: Any) -> None:
             )
 
 
-def check_flag(name: str, value: Any) -> bool:
-    """The value, or a `ValueError` if it is neither true nor false."""
-    if not isinstance(value, bool):
-        raise ValueError(f"Argument `{name}` must be `True` or `False`. Received: {name}={value!r}")
+def check_measure_once(value: Any, discriminator: keras.Model) -> bool:
+    """The value, or a `ValueError` if it is no Boolean, or there is nothing to measure."""
+    value = check_boolean("measure_once", value)
+    if value and not wrappers_in(discriminator):
+        raise ValueError(
+            "Argument `measure_once` must be `False` for a discriminator without wrappers such as "
+            f"`tfspecnorm.layers.SpectralNorm`. Received: measure_once={value!r}"
+        )
     return value
 
 

@@ -93,7 +93,7 @@ class GAN(Saving):
         latent_size = _checks.check_networks(generator, discriminator, latent_size)
         n_discriminator = check_positive_integer("n_discriminator", n_discriminator)
         average_momentum = _checks.check_momentum("average_momentum", average_momentum)
-        measure_once = _checks.check_flag("measure_once", measure_once)
+        measure_once = _checks.check_measure_once(measure_once, discriminator)
         seed = check_seed(seed, optional=True)
         super().__init__(name=name)
         self.latent_size = latent_size
