@@ -1,11 +1,11 @@
 """Learning-rate schedules."""
 
-import math
-import numbers
 from typing import Any
 
 import keras
 from keras import ops
+
+from tfspecnorm._checks import check_positive_integer, is_number
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
@@ -47,24 +47,19 @@ class QuadraticWarmUp(keras.optimizers.schedules.LearningRateSchedule):
         if isinstance(learning_rate, dict):
             learning_rate = keras.saving.deserialize_keras_object(learning_rate)
         is_schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
-        if not is_schedule and not (_is_number(learning_rate) and learning_rate > 0):
+        if not is_schedule and not (is_number(learning_rate) and learning_rate > 0):
             raise ValueError(
                 "Argument `learning_rate` must be a positive number or a learning-rate schedule. "
                 f"Received: learning_rate={learning_rate!r}"
             )
-        whole = isinstance(warm_up_steps, numbers.Integral) and not isinstance(warm_up_steps, bool)
-        if not whole or warm_up_steps < 1:
-            raise ValueError(
-                "Argument `warm_up_steps` must be a positive integer. "
-                f"Received: warm_up_steps={warm_up_steps!r}"
-            )
-        if not _is_number(initial_learning_rate) or initial_learning_rate < 0:
+        warm_up_steps = check_positive_integer("warm_up_steps", warm_up_steps)
+        if not is_number(initial_learning_rate) or initial_learning_rate < 0:
             raise ValueError(
                 "Argument `initial_learning_rate` must be a number, 0 or larger. "
                 f"Received: initial_learning_rate={initial_learning_rate!r}"
             )
         self.learning_rate = learning_rate if is_schedule else float(learning_rate)
-        self.warm_up_steps = int(warm_up_steps)
+        self.warm_up_steps = warm_up_steps
         self.initial_learning_rate = float(initial_learning_rate)
 
     def __call__(self, step: Any) -> Any:
@@ -86,7 +81,3 @@ class QuadraticWarmUp(keras.optimizers.schedules.LearningRateSchedule):
             "warm_up_steps": self.warm_up_steps,
             "initial_learning_rate": self.initial_learning_rate,
         }
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

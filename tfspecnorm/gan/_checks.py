@@ -1,12 +1,10 @@
 """What a GAN wants of its arguments."""
 
-import math
-import numbers
 from typing import Any
 
 import keras
 
-from tfspecnorm._checks import check_boolean
+from tfspecnorm._checks import check_boolean, is_number
 from tfspecnorm._measured_once import wrappers_in
 
 
@@ -120,7 +118,7 @@ def check_momentum(name: str, value: Any) -> float | None:
     """The value, or a `ValueError` that names the argument."""
     if value is None:
         return None
-    if not _is_finite(value) or not 0 <= value < 1:
+    if not is_number(value) or not 0 <= value < 1:
         raise ValueError(
             f"Argument `{name}` must be in [0, 1), or `None`. Received: {name}={value!r}"
         )
@@ -129,7 +127,7 @@ def check_momentum(name: str, value: Any) -> float | None:
 
 def check_weight(name: str, value: Any) -> float:
     """The value, or a `ValueError` that names the argument."""
-    if not _is_finite(value) or value < 0:
+    if not is_number(value) or value < 0:
         raise ValueError(
             f"Argument `{name}` must be a finite number that is not negative. "
             f"Received: {name}={value!r}"
@@ -147,8 +145,3 @@ def fits(found: tuple[Any, ...], wanted: tuple[Any, ...]) -> bool:
 
 def _is_shape(value: Any) -> bool:
     return isinstance(value, tuple) and all(size is None or size == int(size) for size in value)
-
-
-def _is_finite(value: Any) -> bool:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return real and math.isfinite(value)

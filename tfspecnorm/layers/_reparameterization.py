@@ -10,6 +10,7 @@ from keras import tree
 from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel, check_registered, held_by, kernels_of
 from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.kernels.registry import check_described
 from tfspecnorm.layers._precision import dtypes_of, kernel_value, read_master
 from tfspecnorm.layers._together import ready_whole
 from tfspecnorm.layers._tracing import outside_of_tracing
@@ -116,6 +117,7 @@ class Reparameterization(keras.layers.Wrapper):
                     self.layer.build(**shapes)
                 else:
                     self.layer.build(input_shape)
+            check_described(self.layer, self.kernels)
             self.check_kernels()
             for kernel in self.kernels:
                 self.create_state(kernel)
