@@ -159,5 +159,5 @@ lint: .venv/installed-test
 
 clean:
 	rm -rf .venv .venv-jax .venv-torch .venv-lowest .venv-docs .venv-speed-* .venv*.installing build dist *.egg-info
-	rm -rf .pytest_cache .ruff_cache savedmodels/demo output
+	rm -rf .hypothesis .pytest_cache .ruff_cache savedmodels/demo output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

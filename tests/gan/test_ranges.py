@@ -48,7 +48,7 @@ def test_pixels_for_a_generator_that_ends_in_tanh(kind):
     given = {"array": (pixels(),), "labels": (pixels(), np.ones(8)), "PyDataset": (Batches(),)}
     with pytest.warns(UserWarning, match=RANGE) as found:
         gan.fit(*given[kind], verbose=0)
-    assert len(found) == 1
+    assert len([one for one in found if "should be images" in str(one.message)]) == 1
 
 
 @pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="data of TensorFlow")
@@ -73,7 +73,7 @@ def test_pixels_in_a_loader():
         torch.utils.data.TensorDataset(torch.as_tensor(pixels())), batch_size=4
     )
     with pytest.warns(UserWarning, match=RANGE):
-        in_tanh().fit(loader, verbose=0)
+        in_tanh().fit(loader, verbose=0, shuffle=False)
 
 
 @pytest.mark.parametrize("scale", [1.0, -1.0])

@@ -22,6 +22,8 @@ _MODULES = {
         )
     ),
 }
+# Operations of Functional models, and optimizers that are saved on PyTorch.
+_PRIVATE = ("keras.src.ops.", "keras.src.backend.torch.optimizers.")
 # Layers that hold code, or programs of other libraries.
 _CODE = {
     *("Lambda", "__lambda__", "function", "TFSMLayer", "TorchModuleWrapper"),
@@ -75,7 +77,7 @@ def _unsafe(part: dict[str, Any]) -> str | None:
         return f"a {name}"
     if isinstance(registered, str) and keras.saving.get_registered_object(registered) is not None:
         return None
-    known = module is None or module in _MODULES or str(module).startswith("keras.src.ops.")
+    known = module is None or module in _MODULES or str(module).startswith(_PRIVATE)
     # What Keras itself writes for tensors, arrays and types.
     if known or (module == "builtins" and name.startswith("__")):
         return None
