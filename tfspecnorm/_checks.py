@@ -72,9 +72,7 @@ def check_positive(name: str, value: Any, alternative: str = "") -> float:
 def check_fraction(name: str, value: Any) -> float:
     """The value, if it is in [0, 1), or a `ValueError` that names the argument."""
     if not is_number(value) or not 0 <= value < 1:
-        raise ValueError(
-            f"Argument `{name}` must be a number in [0, 1). Received: {name}={value!r}"
-        )
+        raise ValueError(f"Argument `{name}` must be in [0, 1). Received: {name}={value!r}")
     return float(value)
 
 
@@ -88,8 +86,10 @@ def check_name(value: Any) -> str:
 def check_positive_integer(name: str, value: Any, most: int | None = None) -> int:
     """The value as an integer, or a `ValueError` that names the argument."""
     if not is_integer(value) or value < 1 or (most is not None and value > most):
-        wanted = "a positive integer" if most is None else f"an integer from 1 to {most}"
-        raise ValueError(f"Argument `{name}` must be {wanted}. Received: {name}={value!r}")
+        limit = "" if most is None else f" of at most {most}"
+        raise ValueError(
+            f"Argument `{name}` must be a positive integer{limit}. Received: {name}={value!r}"
+        )
     return int(value)
 
 

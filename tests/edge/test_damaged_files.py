@@ -113,10 +113,12 @@ def test_the_probe_takes_a_good_file():
 @pytest.mark.parametrize(("argument", "most"), [("runs", 1_000_000), ("threads", 1024)])
 def test_numbers_without_end(argument, most, capsys):
     for value in (10**30, most + 1, 0, "3", 2.5, True):
-        with pytest.raises(ValueError, match=f"`{argument}` must be an integer from 1 to {most}"):
+        with pytest.raises(
+            ValueError, match=f"`{argument}` must be a positive integer of at most {most}"
+        ):
             edge.inspect(INT8, **{argument: value})
     assert tfspecnorm.__main__.main(["inspect", str(INT8), f"--{argument}", str(10**30)]) == 2
-    assert f"`{argument}` must be an integer from 1 to {most}" in capsys.readouterr().err
+    assert f"`{argument}` must be a positive integer of at most {most}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("micro", ["no", 1, []])
