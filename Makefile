@@ -8,12 +8,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 # What has to hold on every backend.
-BACKEND_TESTS = $(wildcard tests/test_import.py tests/kernels tests/layers tests/norms \
+BACKEND_TESTS = $(wildcard tests/test_arguments.py tests/test_import.py tests/kernels tests/layers tests/norms \
 	tests/surgery tests/migration tests/analysis tests/callbacks tests/metrics tests/gan \
 	tests/edge/test_formats.py tests/edge/test_odd_models.py tests/edge/test_samples.py \
 	tests/test_files.py tests/test_initializers.py tests/test_main.py \
 	tests/test_measured_once.py tests/test_operations.py tests/test_saved_models.py \
-	tests/test_schedules.py)
+	tests/test_schedules.py tests/test_trust.py)
 # One run of every example, and two devices.
 BACKEND_EXAMPLES = tests/examples/test_smoke.py tests/examples/test_parallel.py
 PYTEST = -m pytest -n $(WORKERS)
@@ -159,5 +159,5 @@ lint: .venv/installed-test
 
 clean:
 	rm -rf .venv .venv-jax .venv-torch .venv-lowest .venv-docs .venv-speed-* .venv*.installing build dist *.egg-info
-	rm -rf .pytest_cache .ruff_cache savedmodels/demo output
+	rm -rf .hypothesis .pytest_cache .ruff_cache savedmodels/demo output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

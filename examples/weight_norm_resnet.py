@@ -69,9 +69,9 @@ def build(options: argparse.Namespace, images: common.Images) -> keras.Model:
 
 
 def optimizer(options: argparse.Namespace, steps: int) -> keras.optimizers.Optimizer:
-    """Gradient descent with momentum, warmed up, then along a cosine."""
+    """Gradient descent with momentum, along a cosine that is warmed up."""
     warm_up = options.warm_up * steps // options.epochs
-    rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, steps - warm_up)
+    rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, steps)
     if warm_up:
         rate = QuadraticWarmUp(rate, warm_up)
     return keras.optimizers.SGD(rate, momentum=0.9)

@@ -1,8 +1,13 @@
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tfspecnorm._files import check_writable, writing
+from tfspecnorm._files import check_writable, writing, writing_folder
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_a_new_file_and_nothing_else(tmp_path):
@@ -81,3 +86,76 @@ def test_a_folder_that_is_read_only(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(PermissionError, match="`path` must be.*can be written.*Received: path="):
         check_writable(tmp_path / "x.csv")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tfspecnorm import _files
+
+path, step = Path(sys.argv[1]), sys.argv[2]
+is_folder = step != "file"
+if step == "between":
+    # The old folder has left its place, and the new one is not there yet.
+    move = os.replace
+    os.replace = lambda *paths: move(*paths) if path == paths[0] else os.kill(os.getpid(), 9)
+with (_files.writing_folder if is_folder else _files.writing)(path) as partial:
+    if is_folder:
+        partial.mkdir()
+    (partial / "saved_model.pb" if is_folder else partial).write_text("half of")
+    if step != "between":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def kill_while_writing(path, step):
+    done = subprocess.run([sys.executable, "-c", KILLED, path, step], cwd=ROOT, capture_output=True)
+    assert done.returncode == -9, done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are told apart by signals")
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
+    path = tmp_path / "table.csv"
+    kill_while_writing(path, "file")
+    (left,) = tmp_path.iterdir()
+    with writing(tmp_path / "other.csv") as partial:
+        partial.write_text("another target")
+    assert left.exists()
+    with writing(path) as partial:
+        partial.write_text("all of it")
+    assert sorted(os.listdir(tmp_path)) == ["other.csv", "table.csv"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are told apart by signals")
+@pytest.mark.parametrize("step", ["folder", "between"])
+def test_a_killed_process_costs_no_folder(tmp_path, step):
+    path = tmp_path / "saved"
+    path.mkdir()
+    (path / "saved_model.pb").write_text("old")
+    kill_while_writing(path, step)
+    assert len(os.listdir(tmp_path)) == 2
+    assert path.exists() == (step == "folder")
+    # The next write fails, and the old folder is there again.
+    with pytest.raises(RuntimeError), writing_folder(path):
+        raise RuntimeError
+    assert (path / "saved_model.pb").read_text() == "old"
+    assert os.listdir(tmp_path) == ["saved"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are told apart by signals")
+def test_a_file_that_another_process_writes_stays(tmp_path):
+    path = tmp_path / "table.csv"
+    waiting = KILLED.replace(
+        "os.kill(os.getpid(), signal.SIGKILL)", "print(1, flush=True); input()"
+    )
+    words = [sys.executable, "-c", waiting, path, "file"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, cwd=ROOT, **pipes) as other:
+        assert other.stdout.readline()
+        with writing(path) as partial:
+            partial.write_text("first")
+        assert len(os.listdir(tmp_path)) == 2
+        other.communicate(b"\n")
+    assert other.returncode == 0
+    assert path.read_text() == "half of"
+    assert os.listdir(tmp_path) == ["table.csv"]

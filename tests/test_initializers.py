@@ -138,7 +138,7 @@ def test_a_name_of_the_wrapper_and_a_layer_that_is_left():
         ({"stages": [ResidualBlock("stage0_block0_b")]}, "`stages` must be a sequence of stages"),
         ({"stages": [[]]}, "`stages` must be .* at least one `ResidualBlock`.*stages=...."),
         ({"stages": [[ResidualBlock(["stage0_block0_b"])]]}, "`stages` must name.*which 0"),
-        ({"seed": -1}, "`seed` must be an integer, 0 or larger.*seed=-1"),
+        ({"seed": -1}, "`seed` must be an integer of at least 0.*seed=-1"),
         ({"seed": 0.5}, "`seed` must be.*seed=0.5"),
     ],
 )

@@ -54,7 +54,7 @@ def test_wrong_uses(saved, capsys, tmp_path):
     assert "corrupt.keras holds no model" in failing(capsys, "report", corrupt)
     empty = tmp_path / "empty.h5"
     empty.touch()
-    assert "empty.h5 holds no model" in failing(capsys, "report", empty)
+    assert "empty.h5 holds no model" in failing(capsys, "report", empty, "--trust")
     assert "required" in failing(capsys)
     assert "unrecognized" in failing(capsys, "report", saved, "--depth")
     assert "invalid choice" in failing(capsys, "measure", saved)

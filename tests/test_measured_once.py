@@ -1,6 +1,9 @@
 """Several calls of a model with kernels that were measured once."""
 
+import contextlib
+import contextvars
 import functools
+import gc
 
 import keras
 import numpy as np
@@ -10,7 +13,8 @@ import tfspecnorm
 from tests import tools
 from tests.gan import networks
 from tfspecnorm import layers, measured_once, norms
-from tfspecnorm.layers import scales
+from tfspecnorm.layers import _together, scales
+from tfspecnorm.layers._reparameterization import Reparameterization
 
 WRAPPERS = {
     "spectral": layers.SpectralNorm,
@@ -200,8 +204,6 @@ def test_other_weights_are_measured_for_themselves(kind):
 @pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
 def test_gradient_in_a_compiled_function(kind, inside):
     """Around what is differentiated it must not make constants of the kernels."""
-    import contextlib
-
     import jax
 
     model = network(WRAPPERS[kind])
@@ -261,6 +263,136 @@ def test_wrapper_that_is_not_built_is_left_alone():
     with measured_once(model):
         model(REAL, training=True)
     assert not model.unused.built
+
+
+@pytest.mark.parametrize("training", ["no", None, 1, np.ones(2, bool)])
+def test_what_is_no_mode_is_an_error(training):
+    with (
+        pytest.raises(ValueError, match="Argument `training` must be `True` or `False`.*training="),
+        measured_once(network(), training),
+    ):
+        pass
+
+
+def test_model_without_wrappers_is_an_error():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="plain")])
+    with (
+        pytest.raises(ValueError, match="Argument `model` must hold a built wrapper.*without"),
+        measured_once(model),
+    ):
+        pass
+
+
+class Halved(Reparameterization):
+    """A wrapper that a user might write: its kernel shrinks in each training call."""
+
+    def create_state(self, kernel):
+        self.factor = self.add_weight(shape=(), initializer="ones", trainable=False)
+
+    def reparameterize(self, kernel, value, training):
+        factor = keras.ops.copy(keras.ops.convert_to_tensor(self.factor.value))
+        if training:
+            self.factor.assign(factor / 2)
+        return value * factor
+
+
+class Doubled(layers.SpectralNorm):
+    def reparameterize(self, kernel, value, training):
+        return 2 * super().reparameterize(kernel, value, training)
+
+
+@pytest.mark.parametrize("wrap", [Halved, Doubled])
+def test_wrappers_of_ones_own_compute_their_kernel_once(wrap):
+    wanted = [tools.array(network(wrap)(images, training=True)) for images in (REAL, FAKE)]
+    model, single = network(wrap), network(wrap)
+    with measured_once(model):
+        found = [tools.array(model(images, training=True)) for images in (REAL, FAKE)]
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    single(REAL, training=True)
+    moved, start = state_of(single), state_of(network(wrap))
+    for one, other, old in zip(
+        state_of(model).values(), moved.values(), start.values(), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+        assert np.abs(other - old).max() > 1e-5
+
+
+def assert_measures_for_itself(model):
+    """Its kernels are other ones than those that were measured."""
+    for variable in model.trainable_variables:
+        variable.assign(tools.random(*variable.shape, seed=9))
+    tfspecnorm.warm_up(model)
+    twin = network()
+    twin.set_weights(model.get_weights())
+    wanted = tools.array(twin(REAL, training=True))
+    np.testing.assert_allclose(tools.array(model(REAL, training=True)), wanted, atol=1e-5)
+
+
+def entering(model):
+    with measured_once(model):
+        yield tools.array(model(REAL, training=True))
+        yield tools.array(model(REAL, training=True))
+
+
+def entering_through_a_stack(model):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(measured_once(model))
+        yield from entering(model)
+
+
+@pytest.mark.parametrize("generator", [entering, entering_through_a_stack])
+def test_suspended_generator_does_not_serve_its_caller(generator):
+    model = network()
+    suspended = generator(model)
+    first = next(suspended)
+    model(FAKE, training=True)
+    # Run again it has what it had.
+    np.testing.assert_allclose(next(suspended), first, atol=1e-5)
+    assert_measures_for_itself(model)
+    suspended.close()
+    assert_measures_for_itself(model)
+
+
+def test_generators_that_end_out_of_order_leave_nothing():
+    model = network()
+    first, second = entering(model), entering(model)
+    next(first), next(second)
+    first.close()
+    second.close()
+    assert not _together._BLOCKS.get()
+    assert_measures_for_itself(model)
+
+
+def test_generator_that_is_forgotten_leaves_nothing():
+    model = network()
+    forgotten = entering(model)
+    next(forgotten)
+    del forgotten
+    gc.collect()
+    assert not _together._BLOCKS.get()
+
+
+def test_context_copied_inside_serves_no_longer_than_the_block():
+    model = network()
+    with measured_once(model):
+        copied = contextvars.copy_context()
+    copied.run(assert_measures_for_itself, model)
+
+
+def test_context_manager_that_enters_it_serves_its_block():
+    @contextlib.contextmanager
+    def both(*models):
+        with contextlib.ExitStack() as stack:
+            for part in models:
+                stack.enter_context(measured_once(part))
+            yield
+
+    model, wanted = network(), tools.array(network()(FAKE, training=True))
+    with both(model, network()):
+        model(REAL, training=True)
+        found = tools.array(model(FAKE, training=True))
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_frozen_layers_stay():
@@ -339,6 +471,11 @@ def test_gan_with_converged_vectors_takes_the_same_step(penalty):
         found.append(networks.values(gan.trainable_variables))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_gan_without_wrappers_cannot_measure_once():
+    with pytest.raises(ValueError, match="Argument `measure_once` must be `False`.*=True"):
+        networks.compiled(networks.linear_pair(), measure_once=True)
 
 
 def test_gan_keeps_the_option_in_its_configuration():

@@ -1,13 +1,19 @@
 """A file is either whole or not there."""
 
 import contextlib
+import hashlib
 import os
+import platform
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 PARTIAL = ".partial-"
+# A process that was started anew may have the number of the one before.
+_PROCESS = uuid.uuid4().hex[:8]
+_PREVIOUS = "-previous"
 # What TensorFlow writes.
 _SAVED_MODEL = {
     *("saved_model.pb", "fingerprint.pb", "keras_metadata.pb"),
@@ -69,7 +75,8 @@ def check_writable(
 def writing(path: str | os.PathLike, argument: str = "path") -> Iterator[Path]:
     """Give a temporary path, and move what was written there to `path` in one step.
 
-    A file that was at `path` stays whole until then, and for good after an error.
+    A file that was at `path` stays whole until then, and for good after an error. What a process
+    that was killed left for the same `path` is removed.
 
     Args:
         path: Path of the file to write; its folder exists.
@@ -93,7 +100,8 @@ def writing(path: str | os.PathLike, argument: str = "path") -> Iterator[Path]:
     """
     check_writable(path, argument)
     target = _target(path)
-    partial = target.with_name(f"{PARTIAL}{uuid.uuid4().hex}{Path(path).suffix}")
+    _remove_left(target)
+    partial = target.with_name(_partial_name(target) + Path(path).suffix)
     try:
         yield partial
         os.replace(partial, target)
@@ -110,8 +118,9 @@ def writing_folder(path: str | os.PathLike, argument: str = "path") -> Iterator[
     """
     check_writable(path, argument, is_folder=True)
     target = _target(path)
-    partial = target.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
-    previous = target.with_name(f"{partial.name}-previous")
+    _remove_left(target)
+    partial = target.with_name(_partial_name(target))
+    previous = target.with_name(f"{partial.name}{_PREVIOUS}")
     try:
         yield partial
         if target.exists():
@@ -124,6 +133,57 @@ def writing_folder(path: str | os.PathLike, argument: str = "path") -> Iterator[
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(previous, ignore_errors=True)
+
+
+# Note [What a killed process leaves]
+# A process that is killed while it writes leaves its temporary file. Its name tells for which
+# target it is, and which process of which machine wrote it. The next one that writes there removes
+# it, unless that process still runs; of other machines this cannot be known.
+
+
+def _partial_name(target: Path) -> str:
+    machine = _digest(platform.node())
+    return f"{_partials_of(target)}{machine}-{os.getpid()}-{_PROCESS}-{uuid.uuid4().hex[:8]}"
+
+
+def _partials_of(target: Path) -> str:
+    return f"{PARTIAL}{_digest(target.name)}-"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+
+
+def _remove_left(target: Path) -> None:
+    """Remove what killed processes left beside a target; a SavedModel moved away goes back."""
+    machine = _digest(platform.node())
+    pattern = re.compile(rf"{re.escape(_partials_of(target))}{machine}-(\d+)-(\w+)-\w+")
+    for part in target.parent.iterdir():
+        found = pattern.match(part.name)
+        if found is None or _is_running(int(found[1]), found[2]):
+            continue
+        with contextlib.suppress(OSError):
+            if part.name.endswith(_PREVIOUS) and not target.exists():
+                os.replace(part, target)
+            elif part.is_dir():
+                shutil.rmtree(part)
+            else:
+                part.unlink()
+
+
+def _is_running(process: int, token: str) -> bool:
+    if process == os.getpid():
+        return token == _PROCESS
+    if os.name != "posix":
+        # There the question would end the process.
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _may_be_replaced(folder: Path) -> bool:

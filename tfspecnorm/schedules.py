@@ -1,27 +1,28 @@
 """Learning-rate schedules."""
 
-import math
-import numbers
 from typing import Any
 
 import keras
 from keras import ops
 
+from tfspecnorm._checks import check_positive_integer, is_number
+
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
 class QuadraticWarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that grows with the square of the step, and then follows another one.
+    """A learning rate that is approached with the square of the step.
 
-        r(t) = r₀ + (r − r₀)·(t / T)²   for t < T,   then r, or the schedule r(t − T)
+        rate(t) = r₀ + (r(t) − r₀)·min((t + δ) / T, 1)²,   δ = 1 if r₀ = 0, else 0
 
     Deep weight-normalized networks start with it: the first steps change directions of weights
-    most. Where `learning_rate` is a schedule, r is its first value, and it starts after the
-    warm-up.
+    most. As in the authors' code, no step has the rate 0: with r₀ = 0 the first one has r/T². Where
+    `learning_rate` is a schedule r(t), its steps count from the first step of training, so its
+    milestones stay where they are, whatever the warm-up.
 
     Args:
         learning_rate: Positive number r, or a Keras learning-rate schedule.
         warm_up_steps: Positive integer T, a number of training steps (not of epochs).
-        initial_learning_rate: Number r₀ ≥ 0 at step 0. Defaults to 0.
+        initial_learning_rate: Number r₀ ≥ 0 that the rate starts from. Defaults to 0.
 
     Raises:
         ValueError: If an argument is outside of what is said above.
@@ -29,8 +30,8 @@ class QuadraticWarmUp(keras.optimizers.schedules.LearningRateSchedule):
     Example:
 
     >>> schedule = QuadraticWarmUp(0.1, warm_up_steps=10)
-    >>> [round(float(schedule(step)), 4) for step in (0, 1, 5, 10, 50)]
-    [0.0, 0.001, 0.025, 0.1, 0.1]
+    >>> [round(float(schedule(step)), 4) for step in (0, 1, 4, 9, 50)]
+    [0.001, 0.004, 0.025, 0.1, 0.1]
 
     Reference: Arpit, Campos, Bengio, "How to Initialize your Network? Robust Initialization for
     WeightNorm & ResNets", 2019, arXiv:1906.02341.
@@ -46,35 +47,29 @@ class QuadraticWarmUp(keras.optimizers.schedules.LearningRateSchedule):
         if isinstance(learning_rate, dict):
             learning_rate = keras.saving.deserialize_keras_object(learning_rate)
         is_schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
-        if not is_schedule and not (_is_number(learning_rate) and learning_rate > 0):
+        if not is_schedule and not (is_number(learning_rate) and learning_rate > 0):
             raise ValueError(
                 "Argument `learning_rate` must be a positive number or a learning-rate schedule. "
                 f"Received: learning_rate={learning_rate!r}"
             )
-        whole = isinstance(warm_up_steps, numbers.Integral) and not isinstance(warm_up_steps, bool)
-        if not whole or warm_up_steps < 1:
-            raise ValueError(
-                "Argument `warm_up_steps` must be a positive integer. "
-                f"Received: warm_up_steps={warm_up_steps!r}"
-            )
-        if not _is_number(initial_learning_rate) or initial_learning_rate < 0:
+        warm_up_steps = check_positive_integer("warm_up_steps", warm_up_steps)
+        if not is_number(initial_learning_rate) or initial_learning_rate < 0:
             raise ValueError(
                 "Argument `initial_learning_rate` must be a number, 0 or larger. "
                 f"Received: initial_learning_rate={initial_learning_rate!r}"
             )
         self.learning_rate = learning_rate if is_schedule else float(learning_rate)
-        self.warm_up_steps = int(warm_up_steps)
+        self.warm_up_steps = warm_up_steps
         self.initial_learning_rate = float(initial_learning_rate)
 
     def __call__(self, step: Any) -> Any:
-        step = ops.cast(step, "float32")
-        after = ops.maximum(step - self.warm_up_steps, 0.0)
         target = self.learning_rate
         if not isinstance(target, float):
-            # Before the warm-up is over this is the schedule's first value.
-            target = ops.cast(target(after), "float32")
-        share = ops.minimum(step / self.warm_up_steps, 1.0)
+            target = ops.cast(target(step), "float32")
         initial = self.initial_learning_rate
+        # A first step with the rate 0 would be lost.
+        taken = ops.cast(step, "float32") + (1.0 if initial == 0.0 else 0.0)
+        share = ops.minimum(taken / self.warm_up_steps, 1.0)
         return initial + (target - initial) * ops.square(share)
 
     def get_config(self) -> dict[str, Any]:
@@ -86,7 +81,3 @@ class QuadraticWarmUp(keras.optimizers.schedules.LearningRateSchedule):
             "warm_up_steps": self.warm_up_steps,
             "initial_learning_rate": self.initial_learning_rate,
         }
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -127,7 +127,7 @@ def test_the_rate_of_each_step_is_that_of_the_schedule(network):
         verbose=0,
         callbacks=[Rate(schedule), Recorder()],
     )
-    np.testing.assert_allclose(rates, [0.1 * (min(t, 4) / 4) ** 2 for t in range(6)], rtol=1e-6)
+    np.testing.assert_allclose(rates, [0.1 * (min(t, 4) / 4) ** 2 for t in range(1, 7)], rtol=1e-6)
 
 
 def test_the_script_prints_tables_and_writes_numbers(tmp_path, monkeypatch, capsys):

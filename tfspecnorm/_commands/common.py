@@ -9,18 +9,31 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfspecnorm._commands import trust
+
 
 class UsageError(Exception):
     """Something that the user can put right: an option, a file, a model."""
 
 
-def load(path: Path) -> Any:
+def load(path: Path, trusted: bool = False) -> Any:
     """A model from a file of Keras.
 
+    Args:
+        path: The file.
+        trusted: Whether it may run code, which only an old Keras lets it do.
+
     Raises:
-        UsageError: If there is no such file or it holds no model.
+        UsageError: If there is no such file, it holds no model, or it might run code.
     """
     check_file(path)
+    found = None if trusted else trust.untrusted(path)
+    if found is not None:
+        safe = ".".join(map(str, trust.SAFE_KERAS))
+        raise UsageError(
+            f"{path} might run code with Keras {keras.__version__}: it is or holds {found}. "
+            f"Install Keras {safe} or newer, or give --trust if you know where the file comes from"
+        )
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
@@ -36,6 +49,11 @@ def check_file(path: Path) -> None:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The model that a command works on."""
     parser.add_argument("model", type=Path, help="a model saved by Keras (.keras or .h5)")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="load a file that might run code (asked for with Keras before 3.11.3 only)",
+    )
 
 
 def load_arrays(path: Path) -> Any:

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Does what the command says."""
-    model = common.load(options.model)
+    model = common.load(options.model, options.trust)
     calibration, evaluation = (
         None if path is None else common.load_arrays(path)
         for path in (options.calibration, options.evaluate)

@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
     if options.output.suffix != ".keras":
         raise common.UsageError(f"the file to write must end in .keras. Received: {options.output}")
     _files.check_writable(options.output, "output")
-    model = common.load(options.model)
+    model = common.load(options.model, options.trust)
     plain, folded = fold(model, report=True, batch_norm=options.batch_norm)
     with _files.writing(options.output, "output") as partial:
         plain.save(partial)

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Does what the command says."""
-    model = common.load(options.model)
+    model = common.load(options.model, options.trust)
     interactive = sys.stderr.isatty()
     found = spectral_report(model, options.input_shape, progress=interactive)
     if options.plot is not None:

@@ -1,13 +1,12 @@
 """Norms of kernels and of their gradients while a model trains."""
 
-import numbers
 import os
 import warnings
 from typing import Any
 
 import keras
-import numpy as np
 
+from tfspecnorm._checks import check_boolean, check_positive_integer, is_integer
 from tfspecnorm._gradients import GradientNorms
 from tfspecnorm.callbacks._layers import NOT_BUILT, Measured, measured_layers
 from tfspecnorm.callbacks._table import Record, Table
@@ -85,16 +84,14 @@ class SpectralMonitor(keras.callbacks.Callback):
         log_dir: str | os.PathLike | None = None,
     ) -> None:
         super().__init__()
-        if every != "epoch" and not _is_positive_integer(every):
+        if not (isinstance(every, str) and every == "epoch") and not (
+            is_integer(every) and every > 0
+        ):
             raise ValueError(
                 'Argument `every` must be "epoch" or a positive integer, a number of steps. '
                 f"Received: every={every!r}"
             )
-        if not isinstance(operator_norm, bool):
-            raise ValueError(
-                "Argument `operator_norm` must be `True` or `False`. "
-                f"Received: operator_norm={operator_norm!r}"
-            )
+        operator_norm = check_boolean("operator_norm", operator_norm)
         if gradients is not None and not (
             isinstance(gradients, (tuple, list)) and len(gradients) == 2
         ):
@@ -102,20 +99,16 @@ class SpectralMonitor(keras.callbacks.Callback):
                 "Argument `gradients` must be a pair of inputs and targets, or `None`. "
                 f"Received: gradients={gradients!r}"
             )
-        if not _is_positive_integer(power_iterations):
-            raise ValueError(
-                "Argument `power_iterations` must be a positive integer. "
-                f"Received: power_iterations={power_iterations!r}"
-            )
+        power_iterations = check_positive_integer("power_iterations", power_iterations)
         for name, path in (("csv", csv), ("log_dir", log_dir)):
             if path is not None and (not isinstance(path, (str, os.PathLike)) or path == ""):
                 raise ValueError(
                     f"Argument `{name}` must be a path or `None`. Received: {name}={path!r}"
                 )
-        self.every = every if every == "epoch" else int(every)
+        self.every = every if isinstance(every, str) else int(every)
         self.operator_norm = operator_norm
         self.gradients = gradients
-        self.power_iterations = int(power_iterations)
+        self.power_iterations = power_iterations
         self.records: list[Record] = []
         self._table = None if csv is None else Table(csv)
         self._scalars = None if log_dir is None else Scalars(log_dir)
@@ -231,11 +224,6 @@ class SpectralMonitor(keras.callbacks.Callback):
             error.add_note("Argument `gradients` of `SpectralMonitor`: see the error above.")
             raise
         return gradient_norms
-
-
-def _is_positive_integer(value: Any) -> bool:
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
-    return whole and value > 0
 
 
 def _warn(left_out: dict[str, str], without_size: list[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm._version import __version__
 from tfspecnorm.edge._comparison import (
     accuracy,
@@ -20,10 +21,20 @@ from tfspecnorm.edge._formats.format import Arrays, Opened
 from tfspecnorm.edge._micro import run_micro
 from tfspecnorm.edge.report import EdgeReport
 
+_MOST_RUNS = 1_000_000
+_MOST_THREADS = 1024
 _PACKAGES = (
     *("keras", "numpy", "tensorflow", "tensorflow-cpu", "torch", "jax"),
     *("ai-edge-litert", "tflite-micro", "onnx", "onnxruntime"),
 )
+
+
+def check_measuring(runs: Any, threads: Any) -> tuple[int, int]:
+    """Numbers of runs and threads, or a `ValueError` that names the argument."""
+    return (
+        check_positive_integer("runs", runs, _MOST_RUNS),
+        check_positive_integer("threads", threads, _MOST_THREADS),
+    )
 
 
 def measured(

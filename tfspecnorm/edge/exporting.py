@@ -10,11 +10,16 @@ import keras
 import numpy as np
 
 from tfspecnorm import _files
-from tfspecnorm._checks import check_model, check_positive_integer, check_seed
+from tfspecnorm._checks import (
+    check_boolean,
+    check_model,
+    check_optional_boolean,
+    check_seed,
+)
 from tfspecnorm.edge._comparison import classes_of
 from tfspecnorm.edge._conversion import QUANTIZATIONS
 from tfspecnorm.edge._formats import Format, format_of
-from tfspecnorm.edge._measuring import compared, measured
+from tfspecnorm.edge._measuring import check_measuring, compared, measured
 from tfspecnorm.edge._micro import check_installed, is_installed
 from tfspecnorm.edge._samples import CALIBRATION_LIMIT, read_samples
 from tfspecnorm.edge._signature import RANDOM_SAMPLES, Input, inputs_of, predict
@@ -76,8 +81,8 @@ def export(
         input_shape: Shape of one sample, for a model that takes inputs of any size.
         micro: Whether to run the LiteRT file in the interpreter for microcontrollers too, on at
             most 500 samples. Defaults to int8 files where tflite-micro is installed.
-        runs: Number of timed runs of a LiteRT file.
-        threads: Number of threads that an operator of the file may use, at least 1.
+        runs: Number of timed runs of a LiteRT file, at most 1,000,000.
+        threads: Number of threads that an operator of the file may use, from 1 to 1024.
         seed: Seed of the random samples.
 
     Returns:
@@ -102,9 +107,11 @@ def export(
     ({'Dense': 1}, 16, True)
     """
     check_model(model)
+    check_boolean("batch_norm", batch_norm)
+    micro = check_optional_boolean("micro", micro)
     target = format_of(path)
     _check_quantize(quantize, target, calibration)
-    runs, threads = check_positive_integer("runs", runs), check_positive_integer("threads", threads)
+    runs, threads = check_measuring(runs, threads)
     seed = check_seed(seed)
     target.check()
     _check_micro(micro, target)

@@ -1,10 +1,11 @@
 """What a GAN wants of its arguments."""
 
-import math
-import numbers
 from typing import Any
 
 import keras
+
+from tfspecnorm._checks import check_boolean, is_number
+from tfspecnorm._measured_once import wrappers_in
 
 
 def check_networks(generator: Any, discriminator: Any, latent_size: Any) -> int:
@@ -68,10 +69,14 @@ def check_no_weights(**weights: Any) -> None:
             )
 
 
-def check_flag(name: str, value: Any) -> bool:
-    """The value, or a `ValueError` if it is neither true nor false."""
-    if not isinstance(value, bool):
-        raise ValueError(f"Argument `{name}` must be `True` or `False`. Received: {name}={value!r}")
+def check_measure_once(value: Any, discriminator: keras.Model) -> bool:
+    """The value, or a `ValueError` if it is no Boolean, or there is nothing to measure."""
+    value = check_boolean("measure_once", value)
+    if value and not wrappers_in(discriminator):
+        raise ValueError(
+            "Argument `measure_once` must be `False` for a discriminator without wrappers such as "
+            f"`tfspecnorm.layers.SpectralNorm`. Received: measure_once={value!r}"
+        )
     return value
 
 
@@ -113,7 +118,7 @@ def check_momentum(name: str, value: Any) -> float | None:
     """The value, or a `ValueError` that names the argument."""
     if value is None:
         return None
-    if not _is_finite(value) or not 0 <= value < 1:
+    if not is_number(value) or not 0 <= value < 1:
         raise ValueError(
             f"Argument `{name}` must be in [0, 1), or `None`. Received: {name}={value!r}"
         )
@@ -122,7 +127,7 @@ def check_momentum(name: str, value: Any) -> float | None:
 
 def check_weight(name: str, value: Any) -> float:
     """The value, or a `ValueError` that names the argument."""
-    if not _is_finite(value) or value < 0:
+    if not is_number(value) or value < 0:
         raise ValueError(
             f"Argument `{name}` must be a finite number that is not negative. "
             f"Received: {name}={value!r}"
@@ -140,8 +145,3 @@ def fits(found: tuple[Any, ...], wanted: tuple[Any, ...]) -> bool:
 
 def _is_shape(value: Any) -> bool:
     return isinstance(value, tuple) and all(size is None or size == int(size) for size in value)
-
-
-def _is_finite(value: Any) -> bool:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return real and math.isfinite(value)

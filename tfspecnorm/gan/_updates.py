@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from tfspecnorm._measured_once import measured_once
-from tfspecnorm.gan import _checks, _differentiation, _penalties
+from tfspecnorm.gan import _checks, _differentiation, _penalties, _ranges
 from tfspecnorm.gan._optimizers import OptimizerPair
 
 # Note [Whose state moves]
@@ -33,7 +33,17 @@ class Updates(keras.Model):
         if hasattr(x, "shape"):
             # On JAX an error in a step loses the values of the variables.
             _checks.check_images(x, self.discriminator.input_shape[1:])
+        x = self._watched(x, arguments[1] if len(arguments) > 1 else options.get("batch_size"))
         return super().fit(x, *arguments, **options)
+
+    def _watched(self, x: Any, batch_size: Any) -> Any:
+        """The data, with a warning for images out of the generator's range, of the first batch."""
+        if type(x).__module__.startswith("tensorflow.") and hasattr(x, "element_spec"):
+            return _watched_dataset(x, self.generator)
+        images = _ranges.first_images(x, batch_size)
+        if images is not None:
+            _ranges.warn_of_range(self.generator, images)
+        return x
 
     def evaluate(self, *arguments: Any, **options: Any) -> Any:
         """As in Keras, which without labels would drop weights unseen."""
@@ -248,3 +258,29 @@ def _on_state(step: Callable[..., Any], groups: Any, state: Any, data: Any) -> t
         logs = step(data)
         after = tuple([scope.get_current_value(variable) for variable in g] for g in groups)
     return logs, after
+
+
+def _watched_dataset(dataset: Any, generator: keras.Model) -> Any:
+    """A `tf.data.Dataset` whose first batch is looked at when it is read: never read twice."""
+    import tensorflow as tf
+
+    if _ranges.last_activation(generator) is None or tf.distribute.has_strategy():
+        return dataset
+
+    def look(images: Any) -> bool:
+        _ranges.warn_of_range(generator, images.numpy())
+        return True
+
+    def watch(place: Any, data: Any) -> Any:
+        images = data[0] if isinstance(data, tuple) else data
+        if not isinstance(images, tf.Tensor):
+            return data
+        looked = tf.cond(
+            tf.equal(place, 0),
+            lambda: tf.py_function(look, [images], tf.bool),
+            lambda: tf.constant(False),
+        )
+        with tf.control_dependencies([looked]):
+            return tf.nest.map_structure(tf.identity, data)
+
+    return dataset.enumerate().map(watch)

@@ -6,8 +6,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer, check_seed
-from tfspecnorm.gan import _checks, losses
+from tfspecnorm._checks import (
+    check_boolean,
+    check_jit_compile,
+    check_name,
+    check_positive_integer,
+    check_seed,
+)
+from tfspecnorm.gan import _checks, _ranges, losses
 from tfspecnorm.gan._optimizers import OptimizerPair
 from tfspecnorm.gan._saving import Saving
 
@@ -27,8 +33,9 @@ class GAN(Saving):
 
     - `fit` takes images of a floating type, alone or with labels, which are ignored, as arrays,
       `tf.data.Dataset`, `PyDataset` or `DataLoader`, on every backend; weights of samples or
-      classes are refused. Parts have ⌈batch / n⌉ images; where n does not divide the batch, as in
-      a smaller last one, they overlap.
+      classes are refused. Images that the generator cannot make, such as those in [0, 255] for one
+      that ends in tanh, are warned of, as far as the first batch tells. Parts have ⌈batch / n⌉
+      images; where n does not divide the batch, as in a smaller last one, they overlap.
     - Both networks run in training mode in every update, but only the one that is updated keeps
       the change of its state, such as the statistics of batch normalization or the vectors of
       spectral normalization. D's state moves in its two calls, on real and on generated images.
@@ -93,8 +100,9 @@ class GAN(Saving):
         latent_size = _checks.check_networks(generator, discriminator, latent_size)
         n_discriminator = check_positive_integer("n_discriminator", n_discriminator)
         average_momentum = _checks.check_momentum("average_momentum", average_momentum)
-        measure_once = _checks.check_flag("measure_once", measure_once)
+        measure_once = _checks.check_measure_once(measure_once, discriminator)
         seed = check_seed(seed, optional=True)
+        check_name(name)
         super().__init__(name=name)
         self.latent_size = latent_size
         self.n_discriminator = n_discriminator
@@ -136,8 +144,9 @@ class GAN(Saving):
         Args:
             generator_optimizer: Keras optimizer, or its name.
             discriminator_optimizer: Keras optimizer, or its name.
-            loss: `"hinge"`, `"non-saturating"`, `"wasserstein"`, or an object with the methods
-                of `tfspecnorm.gan.losses.AdversarialLoss`.
+            loss: `"hinge"`, `"non-saturating"` (binary cross-entropy), `"wasserstein"`, or an
+                object with the methods of `tfspecnorm.gan.losses.AdversarialLoss`. The three take
+                logits: a discriminator that ends in a sigmoid is warned of.
             r1: Weight γ ≥ 0 of γ/2 · mean ‖∇D(x)‖² over the real images (arXiv:1801.04406).
             gradient_penalty: Weight λ ≥ 0 of λ · mean (‖∇D(x̂)‖ − 1)² over random points x̂
                 between real and generated images (arXiv:1704.00028).
@@ -152,13 +161,17 @@ class GAN(Saving):
         """
         made = _checks.check_optimizers(generator_optimizer, discriminator_optimizer)
         loss = losses.get(loss)
+        _ranges.warn_of_probabilities(self.discriminator, loss)
         r1 = _checks.check_weight("r1", r1)
         gradient_penalty = _checks.check_weight("gradient_penalty", gradient_penalty)
+        check_jit_compile(jit_compile)
         settings = {
-            "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution,
+            "run_eagerly": check_boolean("run_eagerly", run_eagerly),
+            "steps_per_execution": check_positive_integer(
+                "steps_per_execution", steps_per_execution
+            ),
             "jit_compile": jit_compile,
-            "auto_scale_loss": auto_scale_loss,
+            "auto_scale_loss": check_boolean("auto_scale_loss", auto_scale_loss),
         }
         networks = (self.generator, self.discriminator)
         optimizers = []
@@ -215,6 +228,7 @@ class GAN(Saving):
         batch_size += -batch_size % _devices()
         made = count + -count % batch_size
         latents = np.random.default_rng(seed).standard_normal((made, self.latent_size))
+        averaged = check_boolean("averaged", averaged)
         network = self.averaged_generator if averaged else None
         if keras.backend.backend() == "jax":
             # In the middle of an epoch the variables' values are elsewhere.

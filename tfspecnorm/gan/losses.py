@@ -63,7 +63,8 @@ class Hinge(AdversarialLoss):
 class NonSaturating(AdversarialLoss):
     """D: mean softplus(−D(x)) + mean softplus(D(G(z))). G: mean softplus(−D(G(z))).
 
-    softplus(a) = log(1 + eᵃ). A discriminator that cannot tell the two apart has 2·log 2.
+    The binary cross-entropy of logits, softplus(a) = log(1 + eᵃ). A
+    discriminator that cannot tell the two apart has 2·log 2.
 
     Example:
 
@@ -130,5 +131,6 @@ def get(identifier: Any) -> AdversarialLoss:
     names = ", ".join(f'"{name}"' for name in _NAMED)
     raise ValueError(
         f"Argument `loss` must be one of {names}, or an object with the methods `discriminator` "
-        f"and `generator`. Received: loss={identifier!r}"
+        'and `generator`. Binary cross-entropy is "non-saturating". '
+        f"Received: loss={identifier!r}"
     )

@@ -1,13 +1,13 @@
 """Orthogonal directions, and gains that preserve the size of activations in deep networks."""
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
+from tfspecnorm._checks import check_seed, is_number
 from tfspecnorm.initializers._wrappers import biases_in, weight_norms_in
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.kernels.holders import layers_in
@@ -91,7 +91,7 @@ def robust(
     """
     wrappers = weight_norms_in(model)
     chosen = _gammas(model, wrappers, _checked_stages(stages), _checked_gammas(gammas))
-    random = np.random.default_rng(_checked_seed(seed))
+    random = np.random.default_rng(check_seed(seed, optional=True))
     values: list[tuple[keras.Variable, Any]] = []
     for wrapper, gamma in zip(wrappers, chosen, strict=True):
         if gamma is None:
@@ -151,15 +151,6 @@ def _checked_gammas(gammas: Any) -> Any:
     return gammas or {}
 
 
-def _checked_seed(seed: Any) -> Any:
-    whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
-    if seed is not None and not (whole and seed >= 0):
-        raise ValueError(
-            f"Argument `seed` must be an integer, 0 or larger, or `None`. Received: seed={seed!r}"
-        )
-    return seed
-
-
 def _gammas(
     model: keras.Model,
     wrappers: list[WeightNorm],
@@ -185,7 +176,7 @@ def _gammas(
                     f"of them once. Received: {argument} with {name!r}, which {len(positions)} "
                     f"layers of model '{model.name}' are called"
                 )
-            if gamma is not None and not _is_positive(gamma):
+            if gamma is not None and not (is_number(gamma) and gamma > 0):
                 raise ValueError(
                     f"Argument `{argument}` must have positive numbers or `None` as values. "
                     f"Received: {argument} with {name!r}: {gamma!r}"
@@ -208,10 +199,3 @@ def _gammas(
 
 def _has_rule(wrapper: WeightNorm) -> bool:
     return not any(isinstance(part, _WITHOUT_RULE) for part in layers_in(wrapper.layer))
-
-
-def _is_positive(value: Any) -> bool:
-    try:
-        return not isinstance(value, (bool, str)) and 0 < float(value) < math.inf
-    except (TypeError, ValueError):
-        return False

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from tfspecnorm._checks import check_boolean
 from tfspecnorm.norms.linear_map import LinearMap
 
 
@@ -68,7 +69,7 @@ def register(
         `describe`.
 
     Raises:
-        ValueError: If `layer_class` is no layer class.
+        ValueError: If `layer_class` is no layer class or `describe` no function.
 
     Example:
 
@@ -86,11 +87,7 @@ def register(
     """
     if describe is None:
         return lambda function: register(layer_class, function)
-    if not (isinstance(layer_class, type) and issubclass(layer_class, keras.layers.Layer)):
-        raise ValueError(
-            "Argument `layer_class` must be a subclass of `keras.layers.Layer`. "
-            f"Received: layer_class={layer_class!r}"
-        )
+    _check_registration(layer_class, "describe", describe)
     _REGISTRY[layer_class] = describe
     return describe
 
@@ -109,6 +106,9 @@ def register_holder(
     Returns:
         `parts`.
 
+    Raises:
+        ValueError: If `layer_class` is no layer class or `parts` no function.
+
     Example:
 
     >>> layer = keras.layers.Bidirectional(keras.layers.LSTM(4))
@@ -118,8 +118,21 @@ def register_holder(
     """
     if parts is None:
         return lambda function: register_holder(layer_class, function)
+    _check_registration(layer_class, "parts", parts)
     _HOLDERS[layer_class] = parts
     return parts
+
+
+def _check_registration(layer_class: Any, name: str, function: Any) -> None:
+    if not (isinstance(layer_class, type) and issubclass(layer_class, keras.layers.Layer)):
+        raise ValueError(
+            "Argument `layer_class` must be a subclass of `keras.layers.Layer`. "
+            f"Received: layer_class={layer_class!r}"
+        )
+    if not callable(function):
+        raise ValueError(
+            f"Argument `{name}` must be a function of a layer. Received: {name}={function!r}"
+        )
 
 
 def registered() -> list[str]:
@@ -154,6 +167,11 @@ def held_by(layer: Any) -> list[Any]:
 
 def check_registered(layer: Any) -> None:
     """Raise a `ValueError` for a layer whose kernels are unknown or cannot be substituted."""
+    if not isinstance(layer, keras.layers.Layer):
+        raise ValueError(
+            "Argument `layer` must be a Keras layer (an instance, not a class). "
+            f"Received: layer={layer!r}"
+        )
     name = type(layer).__name__
     # Not `hasattr`: a property may need the layer to be built.
     is_cell = hasattr(type(layer), "state_size") or "state_size" in vars(layer)
@@ -218,7 +236,13 @@ def kernels_of(layer: Any, per_gate: bool = False) -> list[Kernel]:
             "Argument `layer` must be built before its kernels can be described. "
             f"Received: layer={type(layer).__name__} named '{layer.name}'"
         )
+    per_gate = check_boolean("per_gate", per_gate)
     found = _describe(layer)
+    if not all(isinstance(kernel, Kernel) for kernel in found):
+        raise ValueError(
+            "Argument `describe` of `kernels.register` must be a function that returns a list of "
+            f"`Kernel`s. Received: {found!r} for {type(layer).__name__} named '{layer.name}'"
+        )
     described = {id(kernel.variable) for kernel in found}
     for variable in layer.weights:
         if len(variable.shape) > 1 and variable.name != "bias" and id(variable) not in described:
@@ -231,11 +255,29 @@ def kernels_of(layer: Any, per_gate: bool = False) -> list[Kernel]:
     return [part for kernel in found for part in kernel.per_gate()] if per_gate else found
 
 
+def check_described(layer: Any, kernels: list[Kernel]) -> None:
+    """Raise a `ValueError` unless each variable is real and of the shape that is described."""
+    for kernel in kernels:
+        whole = kernel.linear_map.kernel_shape
+        if kernel.part is not None:
+            whole = (*whole[:-1], whole[-1] * len(kernel.gates))
+        variable = kernel.variable
+        dtype = keras.backend.standardize_dtype(variable.dtype)
+        if tuple(variable.shape) != whole or not keras.backend.is_float_dtype(dtype):
+            raise ValueError(
+                "Argument `layer` must have kernels of real floating numbers, of the shapes that "
+                f"are described. Received: layer={type(layer).__name__} named '{layer.name}' with "
+                f"'{kernel.name}' of type {dtype} and shape {tuple(variable.shape)}, described "
+                f"as {whole}"
+            )
+
+
 def _describe(layer: Any) -> list[Kernel]:
     """The kernels of a layer and of the layers that it holds, each variable once."""
     describe = _entry(_REGISTRY, layer)
     if describe is not None:
-        return describe(layer)
+        kernels = describe(layer)
+        return list(kernels) if isinstance(kernels, (list, tuple)) else [kernels]
     parts = _entry(_HOLDERS, layer)
     found: dict[int, Kernel] = {}
     for prefix, part in parts(layer).items() if parts is not None else ():

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from tfspecnorm import norms
+from tfspecnorm._checks import check_boolean
 from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers import _options, _warm_start, scales
@@ -46,7 +47,7 @@ class DividedByNorm(Reparameterization):
         self.norm = _options.resolved(norm)
         self.scale = scales.get(scale)
         self.bound = None if bound is None else float(bound)
-        self.per_gate = bool(per_gate)
+        self.per_gate = check_boolean("per_gate", per_gate)
         self.jit_compile = jit_compile
         self.scale.claim(self)
         if bound is not None and isinstance(self.scale, scales.Learned):

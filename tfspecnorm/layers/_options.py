@@ -3,30 +3,17 @@
 from typing import Any
 
 import keras
-import numpy as np
 
 from tfspecnorm import norms
-from tfspecnorm.layers import scales
+from tfspecnorm._checks import check_jit_compile, check_positive, check_positive_integer
 
 
 def check(power_iterations: Any, bound: Any, jit_compile: Any) -> None:
     """Raise a `ValueError` that names the first argument that is not what it must be."""
-    if (
-        isinstance(power_iterations, bool)
-        or not isinstance(power_iterations, (int, np.integer))
-        or power_iterations < 1
-    ):
-        raise ValueError(
-            "Argument `power_iterations` must be a positive integer. "
-            f"Received: power_iterations={power_iterations!r}"
-        )
+    check_positive_integer("power_iterations", power_iterations)
     if bound is not None:
-        scales.check_positive("bound", bound, " or `None`")
-    if not isinstance(jit_compile, bool) and jit_compile != "auto":
-        raise ValueError(
-            'Argument `jit_compile` must be `True`, `False` or `"auto"`. '
-            f"Received: jit_compile={jit_compile!r}"
-        )
+        check_positive("bound", bound, " or `None`")
+    check_jit_compile(jit_compile)
 
 
 def resolved(norm: Any) -> Any:

@@ -10,7 +10,9 @@ from keras import tree
 from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel, check_registered, held_by, kernels_of
 from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.kernels.registry import check_described
 from tfspecnorm.layers._precision import dtypes_of, kernel_value, read_master
+from tfspecnorm.layers._together import ready_whole
 from tfspecnorm.layers._tracing import outside_of_tracing
 
 # Note [Substitution]
@@ -115,6 +117,7 @@ class Reparameterization(keras.layers.Wrapper):
                     self.layer.build(**shapes)
                 else:
                     self.layer.build(input_shape)
+            check_described(self.layer, self.kernels)
             self.check_kernels()
             for kernel in self.kernels:
                 self.create_state(kernel)
@@ -214,8 +217,17 @@ class Reparameterization(keras.layers.Wrapper):
         for kernel in self.kernels:
             value = kernel_value(kernel)
             moving = self.moves(kernel, training)
-            found.append((kernel, self.reparameterize(kernel, value, moving)))
+            waiting = ready_whole(self, kernel, moving)
+            if waiting is None:
+                found.append((kernel, self.reparameterize(kernel, value, moving)))
+            else:
+                found.append((kernel, waiting.effective))
         return found
+
+    def values_of(self, kernel: Kernel) -> tuple[Any, ...]:
+        """The values of the variables that W̄ is computed from, but for what calls move."""
+        own = [variable.value for variable in self.state if variable.trainable]
+        return (kernel.variable.value, *own)
 
     def moves(self, kernel: Kernel, training: bool) -> bool:
         """Whether a call moves the state; a frozen kernel is in evaluation at all times."""

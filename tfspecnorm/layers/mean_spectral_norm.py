@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from tfspecnorm._checks import check_boolean, check_fraction
 from tfspecnorm._operations import ops
 from tfspecnorm.kernels import biases
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
@@ -90,17 +91,15 @@ class MeanSpectralNorm(DividedByNorm):
             layer, power_iterations, norm=norm, scale=scale, jit_compile=jit_compile, **kwargs
         )
         _check_layer(layer)
-        if isinstance(momentum, (bool, str)) or momentum is None or not 0 <= momentum < 1:
-            raise ValueError(
-                f"Argument `momentum` must be a number in [0, 1). Received: momentum={momentum!r}"
-            )
+        momentum = check_fraction("momentum", momentum)
+        synchronized = check_boolean("synchronized", synchronized)
         if synchronized and keras.backend.backend() == "torch":
             raise ValueError(
                 "Argument `synchronized` must be `False` on PyTorch, where Keras has no mean over "
                 f"replicas. Received: synchronized={synchronized!r}"
             )
-        self.momentum = float(momentum)
-        self.synchronized = bool(synchronized)
+        self.momentum = momentum
+        self.synchronized = synchronized
         self._created_bias: keras.Variable | None = None
         self._layer_takes_mask = "mask" in inspect.signature(layer.call).parameters
 

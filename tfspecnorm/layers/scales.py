@@ -1,13 +1,13 @@
 """What a normalized kernel is multiplied by: a constant, or a variable of the wrapper."""
 
 import gc
-import math
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
+from tfspecnorm._checks import check_positive, is_number
 from tfspecnorm._configurable import Configurable
 from tfspecnorm._operations import ops
 
@@ -135,7 +135,7 @@ class Tanh(Scale):
 
     def __init__(self, limit: float, initial: float = 3.0) -> None:
         self.limit = check_positive("limit", limit)
-        if not _is_number(initial):
+        if not is_number(initial):
             raise ValueError(
                 f"Argument `initial` must be a finite number. Received: initial={initial!r}"
             )
@@ -162,20 +162,3 @@ def get(identifier: Any) -> Scale:
     if isinstance(identifier, Scale):
         return identifier
     return Fixed(check_positive("scale", identifier, " or one of `Fixed`, `Learned`, `Tanh`"))
-
-
-def check_positive(name: str, value: Any, alternative: str = "") -> float:
-    """The value as a float, or a `ValueError` that names the argument."""
-    if not _is_number(value) or value <= 0:
-        raise ValueError(
-            f"Argument `{name}` must be a positive finite number{alternative}. "
-            f"Received: {name}={value!r}"
-        )
-    return float(value)
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return not isinstance(value, (bool, str)) and math.isfinite(value)
-    except (OverflowError, TypeError):
-        return False

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tfspecnorm._checks import check_boolean, check_name
 from tfspecnorm.metrics._moments import Moments
 from tfspecnorm.metrics.gaussians import frechet_distance
 from tfspecnorm.metrics.score import Score
@@ -64,7 +65,7 @@ class FrechetDistance:
                 f"Received: extractor={extractor!r}"
             )
         self.extractor = extractor
-        self.name = name
+        self.name = check_name(name)
         self._moments = {side: Moments() for side in _SIDES}
 
     def update_state(self, real: Any = None, generated: Any = None) -> None:
@@ -124,6 +125,7 @@ class FrechetDistance:
             keep_real: Whether the statistics of the real images stay, so that they are computed
                 once for many generators. Defaults to `False`.
         """
+        keep_real = check_boolean("keep_real", keep_real)
         for side in _SIDES[1:] if keep_real else _SIDES:
             self._moments[side] = Moments()
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer, check_seed
+from tfspecnorm._checks import check_boolean, check_name, check_positive_integer, check_seed
 from tfspecnorm.metrics.score import Score
 
 
@@ -122,7 +122,7 @@ class InceptionScore:
         self.extractor = extractor
         self.splits = check_positive_integer("splits", splits)
         self.seed = check_seed(seed, optional=True)
-        self.name = name
+        self.name = check_name(name)
         self._batches: list[np.ndarray] = []
 
     @property
@@ -175,6 +175,7 @@ class InceptionScore:
 
     def reset_state(self, keep_real: bool = False) -> None:
         """Forget the images; `keep_real` is there for the form that all such metrics have."""
+        check_boolean("keep_real", keep_real)
         self._batches = []
 
 

@@ -1,11 +1,10 @@
 """What the model builders share: checks of their arguments, numbers of filters, activations."""
 
-import numbers
 from typing import Any
 
 import keras
 
-from tfspecnorm.layers.scales import check_positive
+from tfspecnorm._checks import check_positive, is_integer
 
 
 def check_image_shape(input_shape: Any, smallest: int = 1) -> tuple[int, int, int]:
@@ -27,13 +26,6 @@ def check_image_shape(input_shape: Any, smallest: int = 1) -> tuple[int, int, in
     return int(height), int(width), int(channels)
 
 
-def check_fraction(name: str, value: Any) -> float:
-    """The value, if it is in [0, 1), or a `ValueError` that names the argument."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < 1:
-        raise ValueError(f"Argument `{name}` must be in [0, 1). Received: {name}={value!r}")
-    return float(value)
-
-
 def filters_of(filters: int, width: float) -> int:
     """A number of filters times the width multiplier, at least 1.
 
@@ -50,8 +42,3 @@ def activation(negative_slope: float, name: str) -> keras.layers.Layer:
     if negative_slope:
         return keras.layers.LeakyReLU(negative_slope=negative_slope, name=name)
     return keras.layers.ReLU(name=name)
-
-
-def is_integer(value: Any) -> bool:
-    """Whether a value is an integer of Python or NumPy."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm.models import _building
+from tfspecnorm._checks import check_fraction, is_integer
 from tfspecnorm.models.normalizations import Normalization
 
 
@@ -27,22 +27,13 @@ def slope_of(normalization: Normalization, negative_slope: Any) -> float:
     """The slope that was asked for, or that of the normalization, or a `ValueError`."""
     if negative_slope is None:
         negative_slope = normalization.negative_slope
-    return _building.check_fraction("negative_slope", negative_slope)
-
-
-def check_boolean(name: str, value: Any) -> bool:
-    """The value, or a `ValueError` that names the argument."""
-    if not isinstance(value, bool):
-        raise ValueError(
-            f"Argument `{name}` must be `True`, `False` or `None`. Received: {name}={value!r}"
-        )
-    return value
+    return check_fraction("negative_slope", negative_slope)
 
 
 def check_positive_integers(name: str, values: Any) -> tuple[int, ...]:
     """The values as integers, or a `ValueError` that names the argument."""
     found = tuple(values) if isinstance(values, (list, tuple)) else ()
-    if not found or not all(_building.is_integer(value) and value > 0 for value in found):
+    if not found or not all(is_integer(value) and value > 0 for value in found):
         raise ValueError(
             f"Argument `{name}` must be a sequence of positive integers. "
             f"Received: {name}={values!r}"
@@ -56,11 +47,7 @@ def blocks_of(depth: Any, per_block: int, others: int) -> int:
     >>> blocks_of(100, per_block=6, others=4)
     16
     """
-    if (
-        not _building.is_integer(depth)
-        or depth < per_block + others
-        or (depth - others) % per_block
-    ):
+    if not is_integer(depth) or depth < per_block + others or (depth - others) % per_block:
         raise ValueError(
             f"Argument `depth` must be {per_block}·n + {others} with a positive integer n. "
             f"Received: depth={depth!r}"

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._checks import check_name, check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 # Strides of the first block of each stage.
@@ -83,4 +83,4 @@ def residual_network(
         outputs = normalization.follow(outputs, "pool_normalization")
     outputs = layers.GlobalAveragePooling2D(name="pool")(outputs)
     outputs = layers.Dense(classes, name="head")(outputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, outputs, name=check_name(name))

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._checks import check_name, check_optional_boolean, check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 _SMALLEST_SIZE = 4
@@ -97,7 +97,7 @@ def densenet_bc(
     _check_compression(compression)
     if use_bias is None:
         use_bias = not normalization.batch
-    _classifiers.check_boolean("use_bias", use_bias)
+    check_optional_boolean("use_bias", use_bias)
     negative_slope = _classifiers.slope_of(normalization, negative_slope)
 
     def read(channels: Any, reader: str) -> Any:
@@ -134,7 +134,7 @@ def densenet_bc(
             channels = made(channels, f"{prefix}_conv")
     outputs = layers.GlobalAveragePooling2D(name="pool")(read(channels, "head"))
     outputs = layers.Dense(classes, name="head")(outputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, outputs, name=check_name(name))
 
 
 def _check_compression(compression: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._checks import check_name, check_positive_integer, is_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 
@@ -83,7 +83,7 @@ def mlp(
         outputs = normalization.follow(outputs, f"normalization{number}")
         outputs = _building.activation(negative_slope, f"activation{number}")(outputs)
     outputs = _classifiers.head(normalization, classes)(outputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, outputs, name=check_name(name))
 
 
 def _checked_shape(input_shape: Any) -> tuple[int, ...]:
@@ -91,7 +91,7 @@ def _checked_shape(input_shape: Any) -> tuple[int, ...]:
         sizes = tuple(input_shape)
     except TypeError:
         sizes = ()
-    if not sizes or not all(_building.is_integer(size) and size > 0 for size in sizes):
+    if not sizes or not all(is_integer(size) and size > 0 for size in sizes):
         raise ValueError(
             "Argument `input_shape` must be a tuple of positive integers. "
             f"Received: input_shape={input_shape!r}"

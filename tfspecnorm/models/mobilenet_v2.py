@@ -6,8 +6,14 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfspecnorm._checks import check_positive_integer
-from tfspecnorm.layers.scales import check_positive
+from tfspecnorm._checks import (
+    check_fraction,
+    check_name,
+    check_optional_boolean,
+    check_positive,
+    check_positive_integer,
+    is_integer,
+)
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 # Expansion, filters, blocks and stride of the first block, of each stage.
@@ -97,8 +103,8 @@ def mobilenet_v2(
     last_filters = check_positive_integer("last_filters", last_filters)
     if small_strides is None:
         small_strides = min(input_shape[:2]) < _SMALL
-    _classifiers.check_boolean("small_strides", small_strides)
-    _building.check_fraction("dropout", dropout)
+    check_optional_boolean("small_strides", small_strides)
+    check_fraction("dropout", dropout)
 
     def convolved(inputs: Any, layer: keras.layers.Layer) -> Any:
         outputs = _classifiers.normalized(normalization, layer, inputs)
@@ -135,7 +141,7 @@ def mobilenet_v2(
     if dropout:
         outputs = layers.Dropout(dropout, name="dropout")(outputs)
     outputs = layers.Dense(classes, name="head")(outputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, outputs, name=check_name(name))
 
 
 def _divisible(filters: float, divisor: int = 8) -> int:
@@ -149,7 +155,7 @@ def _checked_stages(stages: Any) -> tuple[tuple[int, ...], ...]:
     if not rows or not all(
         isinstance(row, (list, tuple))
         and len(row) == 4
-        and all(_building.is_integer(number) and number > 0 for number in row)
+        and all(is_integer(number) and number > 0 for number in row)
         for row in rows
     ):
         raise ValueError(

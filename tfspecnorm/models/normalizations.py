@@ -8,13 +8,13 @@ from typing import Any
 
 import keras
 
+from tfspecnorm._checks import check_boolean, check_fraction, check_name, check_positive
 from tfspecnorm.layers import (
     BidirectionalSpectralNorm,
     MeanSpectralNorm,
     SpectralNorm,
     WeightNorm,
 )
-from tfspecnorm.layers.scales import check_positive
 
 Wrapper = Callable[[keras.layers.Layer], keras.layers.Layer]
 
@@ -77,6 +77,18 @@ class Normalization:
     unscaled: Wrapper | None = None
     batch: bool = False
     negative_slope: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        for argument in ("wrapper", "linear", "unscaled"):
+            value = getattr(self, argument)
+            if value is not None and not callable(value):
+                raise ValueError(
+                    f"Argument `{argument}` must be a callable that wraps a layer, or `None`. "
+                    f"Received: {argument}={value!r}"
+                )
+        check_boolean("batch", self.batch)
+        check_fraction("negative_slope", self.negative_slope)
 
     def wrap(self, layer: keras.layers.Layer) -> keras.layers.Layer:
         """The layer, or the wrapper around it."""

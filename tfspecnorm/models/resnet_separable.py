@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._checks import check_name, check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 _FILTERS = 64
@@ -133,4 +133,4 @@ def resnet_separable(
             outputs = activated_sum(outputs, prefix)
     outputs = layers.GlobalAveragePooling2D(name="pool")(outputs)
     outputs = _classifiers.head(normalization, classes)(outputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, outputs, name=check_name(name))

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._checks import check_name, check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 # Filters, kernel size, stride and padding of each convolution. Two zeros on every side of its input
@@ -90,4 +90,4 @@ def small_cnn(
         outputs = _building.activation(negative_slope, f"activation{number}")(outputs)
     outputs = layers.Flatten(name="flatten")(outputs)
     outputs = _classifiers.head(normalization, classes)(outputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, outputs, name=check_name(name))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import initializers, layers
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._checks import check_fraction, check_name, check_positive_integer, is_integer
 from tfspecnorm.models import _building, normalizations
 
 STANDARD_DEVIATION = 0.02
@@ -108,7 +108,7 @@ def sn_dcgan_generator(
     )
     outputs = normalization.wrap_linear(last)(outputs)
     outputs = layers.Activation("tanh", name="tanh")(outputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, outputs, name=check_name(name))
 
 
 def sn_dcgan_discriminator(
@@ -165,7 +165,7 @@ def sn_dcgan_discriminator(
     size = check_size(size)
     channels = check_positive_integer("channels", channels)
     normalization = normalizations.get(normalization)
-    _building.check_fraction("negative_slope", negative_slope)
+    check_fraction("negative_slope", negative_slope)
 
     inputs = keras.Input((size, size, channels), name="image")
     outputs = inputs
@@ -188,7 +188,7 @@ def sn_dcgan_discriminator(
     outputs = layers.Flatten(name="flatten")(outputs)
     head = layers.Dense(1, kernel_initializer=_normal(), name="head")
     outputs = normalization.wrap_linear(head)(outputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, outputs, name=check_name(name))
 
 
 def sn_dcgan(
@@ -234,7 +234,7 @@ def sn_dcgan(
 
 def check_size(size: Any) -> int:
     """The size as an integer, or a `ValueError`."""
-    if not _building.is_integer(size) or size < 8 or size % 8:
+    if not is_integer(size) or size < 8 or size % 8:
         raise ValueError(
             f"Argument `size` must be a positive multiple of 8. Received: size={size!r}"
         )

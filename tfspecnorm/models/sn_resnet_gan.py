@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import initializers, layers
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._checks import check_name, check_positive_integer
 from tfspecnorm.models import _building, normalizations
 from tfspecnorm.models.normalizations import Normalization
 from tfspecnorm.models.sn_dcgan import Networks, check_size
@@ -83,7 +83,7 @@ def sn_resnet_generator(
     last = layers.Conv2D(channels, 3, padding="same", name="conv")
     outputs = normalization.wrap_linear(last)(outputs)
     outputs = layers.Activation("tanh", name="tanh")(outputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, outputs, name=check_name(name))
 
 
 def sn_resnet_discriminator(
@@ -161,7 +161,7 @@ def sn_resnet_discriminator(
     outputs = layers.Rescaling(float((size // 4) ** 2), name="sum")(outputs)
     head = layers.Dense(1, use_bias=False, name="head")
     outputs = normalization.wrap_linear(head)(outputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, outputs, name=check_name(name))
 
 
 def sn_resnet_gan(

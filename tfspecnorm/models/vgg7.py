@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._checks import check_fraction, check_name, check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 # Filters and padding of each convolution, and whether a pooling follows it.
@@ -83,7 +83,7 @@ def vgg7(
     negative_slope = _classifiers.slope_of(normalization, negative_slope)
     if dropout is None:
         dropout = 0.3 if normalization.batch else 0.0
-    _building.check_fraction("dropout", dropout)
+    check_fraction("dropout", dropout)
 
     inputs = keras.Input(input_shape, name="image")
     outputs, pools = inputs, 0
@@ -106,4 +106,4 @@ def vgg7(
                 outputs = layers.Dropout(dropout, name=f"dropout{pools}")(outputs)
     outputs = layers.Flatten(name="flatten")(outputs)
     outputs = layers.Dense(classes, name="head")(outputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, outputs, name=check_name(name))

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from tfspecnorm.norms import bounds
+from tfspecnorm.norms._arrays import check_linear_map, checked_kernel
 from tfspecnorm.norms._together import Task, measure_together
 from tfspecnorm.norms.bidirectional import Bidirectional
 from tfspecnorm.norms.exact import Exact, entries_of, exact, is_small, work_of
@@ -85,6 +86,7 @@ def default_norm(linear_map: LinearMap) -> Any:
     >>> default_norm(LinearMap("dense", (3, 4), output_axes=(1,)))
     Matrix(tracked_vectors=1)
     """
+    check_linear_map(linear_map)
     return _DEFAULTS[linear_map.kind]()
 
 
@@ -135,8 +137,8 @@ def measure(kernel: Any, linear_map: LinearMap, norm: Any = "operator") -> float
         The norm. NaN if an entry of the kernel is not finite.
 
     Raises:
-        ValueError: If the kernel has another shape than the map, or the norm needs an input size
-            that the map does not have.
+        ValueError: If the kernel is not real or has another shape than the map, or the norm needs
+            an input size that the map does not have.
 
     Example:
 
@@ -145,12 +147,7 @@ def measure(kernel: Any, linear_map: LinearMap, norm: Any = "operator") -> float
     >>> [round(measure(kernel, linear_map, norm), 2) for norm in ("matrix", "operator", "gram")]
     [3.0, 8.29, 8.29]
     """
-    kernel = np.asarray(kernel, "float64")
-    if kernel.shape != tuple(linear_map.kernel_shape):
-        raise ValueError(
-            f"Argument `kernel` must have the shape {tuple(linear_map.kernel_shape)} of "
-            f"`linear_map`. Received: kernel of shape {kernel.shape}"
-        )
+    kernel = checked_kernel(kernel, linear_map)
     if not np.all(np.isfinite(kernel)):
         return float("nan")
     found = get(norm)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm._configurable import Configurable
 from tfspecnorm._operations import ops
 from tfspecnorm.norms._vectors import normalized
@@ -64,16 +65,7 @@ class Block(Configurable):
     """
 
     def __init__(self, tracked_vectors: int = 1) -> None:
-        if (
-            isinstance(tracked_vectors, bool)
-            or not isinstance(tracked_vectors, int)
-            or tracked_vectors < 1
-        ):
-            raise ValueError(
-                "Argument `tracked_vectors` must be a positive integer. "
-                f"Received: tracked_vectors={tracked_vectors!r}"
-            )
-        self.tracked_vectors = tracked_vectors
+        self.tracked_vectors = check_positive_integer("tracked_vectors", tracked_vectors)
 
     def get_config(self) -> dict[str, Any]:
         return {"tracked_vectors": self.tracked_vectors}

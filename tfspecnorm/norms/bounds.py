@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from tfspecnorm._checks import check_positive_integer, check_seed
+from tfspecnorm.norms._arrays import checked_kernel
 from tfspecnorm.norms._frequencies import split
 from tfspecnorm.norms._geometry import as_convolution, axes_of
 from tfspecnorm.norms._leading_vectors import leading_singular_vectors
@@ -32,7 +34,7 @@ def four_reshapes(kernel: np.ndarray, linear_map: LinearMap) -> float:
         The bound.
 
     Raises:
-        ValueError: If the kernel is none of a convolution.
+        ValueError: If the kernel is none of a convolution, is not real or has another shape.
 
     Example:
 
@@ -66,7 +68,7 @@ def tensor_norm(
         The estimate.
 
     Raises:
-        ValueError: If the kernel is none of a convolution.
+        ValueError: If the kernel is none of a convolution, is not real or has another shape.
 
     Example:
 
@@ -77,11 +79,12 @@ def tensor_norm(
     Reference: Grishina, Gorbunov, Rakhuba, "Tight and Efficient Upper Bound on Spectral Norm of
     Convolutional Layers", 2024, arXiv:2409.11859.
     """
-    random = np.random.default_rng(seed)
+    restarts = check_positive_integer("restarts", restarts)
+    random = np.random.default_rng(check_seed(seed))
     found = 0.0
     for block in _folded(kernel, linear_map):
         factor = math.sqrt(math.prod(block.shape[:-2]))
-        found = max(found, *(factor * _alternating(block, random) for _ in range(max(restarts, 1))))
+        found = max(found, *(factor * _alternating(block, random) for _ in range(restarts)))
     return found
 
 
@@ -102,7 +105,7 @@ def gram_in_space(kernel: np.ndarray, linear_map: LinearMap, iterations: int = 5
         The bound.
 
     Raises:
-        ValueError: If the kernel is none of a convolution.
+        ValueError: If the kernel is none of a convolution, is not real or has another shape.
 
     Example:
 
@@ -113,15 +116,17 @@ def gram_in_space(kernel: np.ndarray, linear_map: LinearMap, iterations: int = 5
     Reference: Delattre, Barthélemy, Allauzen, "Spectral Norm of Convolutional Layers with Circular
     and Zero Paddings", 2024, arXiv:2402.00240.
     """
+    iterations = check_positive_integer("iterations", iterations)
     return max(_gram_in_space(block, iterations) for block in _folded(kernel, linear_map))
 
 
 def _folded(kernel: np.ndarray, linear_map: LinearMap) -> list[np.ndarray]:
     """Kernels `(steps..., phases · inputs, outputs)` of stride 1, one for each block."""
+    kernel = checked_kernel(kernel, linear_map)
     check_convolution(linear_map)
     view = as_convolution(linear_map)
     axes = axes_of(linear_map)
-    stacked = view.stacked(np.asarray(kernel, "float64"), np)
+    stacked = view.stacked(kernel, np)
     taps = [axis.taps for axis in axes]
     stacked = stacked.reshape(*taps, -1, *stacked.shape[1:])
     along = []

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfspecnorm._checks import is_number
 from tfspecnorm.norms import _grid_maximum
 from tfspecnorm.norms._application import sides, sides_of
+from tfspecnorm.norms._arrays import check_linear_map, checked_kernel
 from tfspecnorm.norms._geometry import sizes_known
 from tfspecnorm.norms.linear_map import LinearMap
 
@@ -45,7 +47,8 @@ def exact(kernel: np.ndarray, linear_map: LinearMap, tolerance: float = 1e-10) -
         `Exact` value and residual, both NaN if an entry is not finite.
 
     Raises:
-        ValueError: If the input size of a convolution is not known.
+        ValueError: If the kernel is not real or has another shape than the map, or the input size
+            of a convolution is not known.
         ImportError: If SciPy is not installed.
 
     Example:
@@ -55,7 +58,11 @@ def exact(kernel: np.ndarray, linear_map: LinearMap, tolerance: float = 1e-10) -
     >>> round(exact(np.ones((3, 3, 1, 1)), linear_map).value, 4)  # (1 + 2 cos(π/9))²
     8.2909
     """
-    kernel = np.asarray(kernel, "float64")
+    kernel = checked_kernel(kernel, linear_map)
+    if not is_number(tolerance) or not 0 <= tolerance < 1:
+        raise ValueError(
+            f"Argument `tolerance` must be in [0, 1). Received: tolerance={tolerance!r}"
+        )
     size = np.max(np.abs(kernel), initial=0.0)
     if not np.isfinite(size):
         return Exact(float("nan"), float("nan"))
@@ -131,6 +138,7 @@ def entries_of(linear_map: LinearMap) -> int:
     >>> entries_of(convolution((3, 3, 2, 4), window(2, input_size=8)))
     128
     """
+    check_linear_map(linear_map)
     (rows, inputs), (columns, outputs) = sides_of(linear_map)
     return min(rows * inputs, columns * outputs)
 
@@ -142,6 +150,7 @@ def is_small(linear_map: LinearMap) -> bool:
     >>> is_small(convolution((3, 3, 1, 1), window(2, input_size=8)))
     True
     """
+    check_linear_map(linear_map)
     return sizes_known(linear_map.window) and entries_of(linear_map) <= DIRECT
 
 
@@ -152,6 +161,7 @@ def work_of(linear_map: LinearMap) -> int:
     >>> work_of(convolution((3, 3, 2, 4), window(2, input_size=8)))
     4608
     """
+    check_linear_map(linear_map)
     (rows, _), (columns, _) = sides_of(linear_map)
     inputs, outputs = linear_map.matrix_shape[-2:]
     return max(rows, columns) * inputs * outputs

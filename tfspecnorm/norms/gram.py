@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfspecnorm._checks import check_positive_integer
 from tfspecnorm._operations import ops
 from tfspecnorm.norms import _grid_maximum, _transfer_matrices
 from tfspecnorm.norms._stateless import Stateless
@@ -55,12 +56,7 @@ class Gram(Stateless):
     """
 
     def __init__(self, iterations: int = 5) -> None:
-        if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
-            raise ValueError(
-                "Argument `iterations` must be a positive integer. "
-                f"Received: iterations={iterations!r}"
-            )
-        self.iterations = iterations
+        self.iterations = check_positive_integer("iterations", iterations)
 
     def get_config(self) -> dict[str, Any]:
         return {"iterations": self.iterations}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfspecnorm._checks import check_positive_integer, is_integer
 from tfspecnorm._operations import ops
 
 DENSE = "dense"
@@ -14,6 +15,9 @@ CONVOLUTION = "convolution"
 TRANSPOSED_CONVOLUTION = "transposed_convolution"
 DEPTHWISE_CONVOLUTION = "depthwise_convolution"
 EMBEDDING = "embedding"
+_KINDS = (DENSE, CONVOLUTION, TRANSPOSED_CONVOLUTION, DEPTHWISE_CONVOLUTION, EMBEDDING)
+_PADDINGS = ("valid", "same", "causal", "circular")
+_DATA_FORMATS = ("channels_last", "channels_first")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +43,21 @@ class Window:
 
     def __post_init__(self) -> None:
         _lists_to_tuples(self)
+        _check_sizes("strides", self.strides, 1)
+        if not isinstance(self.padding, str) or self.padding not in _PADDINGS:
+            raise _unfit("padding", self.padding, f"one of {', '.join(map(repr, _PADDINGS))}")
+        _check_sizes("dilation_rate", self.dilation_rate, 1)
+        if not isinstance(self.data_format, str) or self.data_format not in _DATA_FORMATS:
+            formats = " or ".join(map(repr, _DATA_FORMATS))
+            raise _unfit("data_format", self.data_format, formats)
+        _check_sizes("input_size", self.input_size, 1, optional=True)
+        if self.output_padding is not None:
+            _check_sizes("output_padding", self.output_padding, 0)
+        rank = len(self.strides)
+        for name in ("dilation_rate", "input_size", "output_padding"):
+            value = getattr(self, name)
+            if value is not None and len(value) != rank:
+                raise _unfit(name, value, f"a tuple of {rank} entries, as `strides` is")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +97,24 @@ class LinearMap:
 
     def __post_init__(self) -> None:
         _lists_to_tuples(self)
+        if not isinstance(self.kind, str) or self.kind not in _KINDS:
+            raise _unfit("kind", self.kind, f"one of {', '.join(map(repr, _KINDS))}")
+        _check_sizes("kernel_shape", self.kernel_shape, 0)
+        if self.view_shape is not None:
+            _check_sizes("view_shape", self.view_shape, 0)
+            if math.prod(self.view_shape) != math.prod(self.kernel_shape):
+                raise _unfit("view_shape", self.view_shape, f"a shape of {self.kernel_shape}")
+        rank = len(self._view)
+        _check_sizes("output_axes", self.output_axes, 0, rank)
+        _check_sizes("block_axes", self.block_axes, 0, rank)
+        picked = self.output_axes + self.block_axes
+        if len(set(picked)) < len(picked):
+            raise _unfit("block_axes", self.block_axes, "other axes than `output_axes`")
+        if self.window is not None:
+            taps = len(self.tap_axes)
+            if not isinstance(self.window, Window) or len(self.window.strides) != taps:
+                wanted = f"`None` or a `Window` of {taps} axes" if taps else "`None`"
+                raise _unfit("window", self.window, f"{wanted} for a map of this kind and shape")
 
     @property
     def _view(self) -> tuple[int, ...]:
@@ -202,6 +239,30 @@ class LinearMap:
         return library.reshape(entries, self.kernel_shape)
 
 
+def _check_sizes(
+    name: str, sizes: Any, least: int, stop: float = math.inf, optional: bool = False
+) -> None:
+    """A `ValueError` unless sizes are a tuple of integers from `least` on, below `stop`."""
+    # Plain loops: kernels are described anew in each call of a layer.
+    if isinstance(sizes, tuple):
+        for size in sizes:
+            if type(size) is not int and not is_integer(size):
+                if optional and size is None:
+                    continue
+                break
+            if not least <= size < stop:
+                break
+        else:
+            return
+    limit = f"{least} or larger" if stop == math.inf else f"from {least} to {stop - 1}"
+    others = ", or `None`" if optional else ""
+    raise _unfit(name, sizes, f"a tuple of integers, each {limit}{others}")
+
+
+def _unfit(name: str, value: Any, wanted: str) -> ValueError:
+    return ValueError(f"Argument `{name}` must be {wanted}. Received: {name}={value!r}")
+
+
 def _lists_to_tuples(description: Window | LinearMap) -> None:
     """A description is a key of tables and functions, and lists are none."""
     # Not by `dataclasses.fields`: kernels are described anew in each call of a layer.
@@ -210,13 +271,21 @@ def _lists_to_tuples(description: Window | LinearMap) -> None:
             object.__setattr__(description, name, tuple(value))
 
 
+def _shape(kernel_shape: Any, least: int) -> tuple[int, ...]:
+    """The shape of a kernel with at least so many axes, a matrix' with two."""
+    shape = tuple(kernel_shape) if isinstance(kernel_shape, (tuple, list)) else kernel_shape
+    if not isinstance(shape, tuple) or len(shape) < least:
+        raise _unfit("kernel_shape", kernel_shape, f"a tuple of at least {least} integers")
+    return shape
+
+
 def dense(kernel_shape: tuple[int, ...], kind: str = DENSE) -> LinearMap:
     """A matrix `(inputs, outputs)`.
 
     >>> dense((3, 4)).matrix_shape
     (3, 4)
     """
-    return LinearMap(kind, tuple(kernel_shape), output_axes=(1,))
+    return LinearMap(kind, _shape(kernel_shape, 2), output_axes=(1,))
 
 
 def convolution(
@@ -227,7 +296,10 @@ def convolution(
     >>> convolution((3, 3, 4, 6), groups=2).matrix_shape
     (2, 36, 3)
     """
-    shape = tuple(kernel_shape)
+    shape = _shape(kernel_shape, 3)
+    groups = check_positive_integer("groups", groups)
+    if shape[-1] % groups:
+        raise _unfit("groups", groups, f"a divisor of {shape[-1]} outputs")
     if groups == 1:
         return LinearMap(CONVOLUTION, shape, (len(shape) - 1,), window=window)
     view = (*shape[:-1], groups, shape[-1] // groups)
@@ -242,7 +314,7 @@ def transposed_convolution(
     >>> transposed_convolution((3, 3, 4, 6)).matrix_shape
     (54, 4)
     """
-    shape = tuple(kernel_shape)
+    shape = _shape(kernel_shape, 3)
     return LinearMap(TRANSPOSED_CONVOLUTION, shape, (len(shape) - 2,), window=window)
 
 
@@ -252,7 +324,7 @@ def depthwise_convolution(kernel_shape: tuple[int, ...], window: Window | None =
     >>> depthwise_convolution((3, 3, 4, 2)).matrix_shape
     (4, 9, 2)
     """
-    shape = tuple(kernel_shape)
+    shape = _shape(kernel_shape, 3)
     rank = len(shape)
     return LinearMap(DEPTHWISE_CONVOLUTION, shape, (rank - 1,), (rank - 2,), window=window)
 
@@ -282,10 +354,18 @@ def window(
     >>> window(2, input_size=8, padding="valid").input_size
     (8, 8)
     """
+    rank = check_positive_integer("rank", rank)
     given = (strides, dilation_rate, input_size, output_padding)
     strides, dilation_rate, input_size, output_padding = (
         tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank for value in given
     )
+    for name, value in zip(
+        ("strides", "dilation_rate", "input_size", "output_padding"),
+        (strides, dilation_rate, input_size, output_padding),
+        strict=True,
+    ):
+        if len(value) != rank:
+            raise _unfit(name, value, f"one number or a tuple of {rank}")
     if output_padding == (None,) * rank:
         output_padding = None
     return Window(strides, padding, dilation_rate, data_format, input_size, output_padding)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfspecnorm._checks import is_integer, is_number
 from tfspecnorm._operations import ops
 from tfspecnorm.norms import _grid_maximum, _lanczos
 from tfspecnorm.norms._application import sides, sides_of
@@ -74,18 +75,19 @@ class Operator(Block):
         tracked_vectors: int = 1,
     ) -> None:
         super().__init__(tracked_vectors)
-        given = (input_size,) if isinstance(input_size, int) else input_size or ()
-        if not all(isinstance(part, int) and part > 0 for part in given):
+        several = isinstance(input_size, (list, tuple))
+        given = input_size if several else () if input_size is None else (input_size,)
+        if not all(is_integer(part) and part > 0 for part in given):
             raise ValueError(
                 "Argument `input_size` must be a positive integer, a tuple of them, or `None`. "
                 f"Received: input_size={input_size!r}"
             )
-        if isinstance(tolerance, (bool, str)) or not 0 < tolerance < 1:
+        if not is_number(tolerance) or not 0 < tolerance < 1:
             raise ValueError(
                 f"Argument `tolerance` must be in (0, 1). Received: tolerance={tolerance!r}"
             )
         self.tolerance = float(tolerance)
-        self.input_size = tuple(given) if isinstance(input_size, (list, tuple)) else input_size
+        self.input_size = tuple(given) if several else input_size
 
     def get_config(self) -> dict[str, Any]:
         config = {"input_size": self.input_size, "tolerance": self.tolerance}

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from tfspecnorm import kernels
-from tfspecnorm._checks import check_model
+from tfspecnorm._checks import check_boolean, check_model
 from tfspecnorm._rebuilding import assign, carry_over, from_config, rebuild, wrappers_in
 from tfspecnorm.kernels.holders import is_graph, layers_in
 from tfspecnorm.layers._reparameterization import Reparameterization
@@ -71,6 +71,8 @@ def wrap(
     ['MeanSpectralNorm', 'Flatten', 'Dense']
     """
     check_model(model)
+    check_boolean("remove_batch_normalization", remove_batch_normalization)
+    check_boolean("grouped", grouped)
     rule = _rule(wrapper)
     layers = _candidates(model, where, rule)
     if not layers:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from tfspecnorm._checks import check_name, check_positive_integer, check_seed
 from tfspecnorm._files import check_writable, writing
 from tfspecnorm.metrics.extractors.extractor import Extractor, checked_images
 
@@ -63,10 +64,12 @@ def classifier(
     """
     images = checked_images(images).astype("float32")
     labels = _checked_labels(labels, len(images))
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"Argument `epochs` must be a positive integer. Received: epochs={epochs}")
-    training = {"data": _fingerprint(images, labels), "epochs": epochs, "seed": int(seed)}
+    epochs, seed = check_positive_integer("epochs", epochs), check_seed(seed)
+    check_name(name)
+    training = {"data": _fingerprint(images, labels), "epochs": epochs, "seed": seed}
     if path is not None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise ValueError(f"Argument `path` must be a path or `None`. Received: path={path!r}")
         if Path(path).suffix != ".keras":
             raise ValueError(
                 f"Argument `path` must end in .keras. Received: path={os.fspath(path)!r}"

@@ -1,6 +1,5 @@
 """Features and class probabilities of images, by a Keras model."""
 
-import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +7,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfspecnorm._checks import check_model
+from tfspecnorm._checks import (
+    check_boolean,
+    check_model,
+    check_name,
+    check_positive_integer,
+    is_integer,
+)
 from tfspecnorm.metrics.extractors._resizing import resized
 
 # What rounding in half precision makes of an image whose values end at 1.
@@ -61,12 +66,11 @@ class Extractor:
         batch_size: int = 64,
     ) -> None:
         check_model(model)
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"Argument `name` must be a text. Received: name={name!r}")
+        check_name(name)
         if image_size is not None and not (
             isinstance(image_size, (tuple, list))
             and len(image_size) == 2
-            and all(_is_positive_integer(length) for length in image_size)
+            and all(is_integer(length) and length > 0 for length in image_size)
         ):
             raise ValueError(
                 "Argument `image_size` must be a pair of positive integers, height and width, or "
@@ -76,11 +80,6 @@ class Extractor:
             raise ValueError(
                 "Argument `preprocess` must be a function of images, or `None`. "
                 f"Received: preprocess={preprocess!r}"
-            )
-        if not _is_positive_integer(batch_size):
-            raise ValueError(
-                "Argument `batch_size` must be a positive integer. "
-                f"Received: batch_size={batch_size!r}"
             )
         shape = model.input_shape if getattr(model, "inputs", None) else (None,) * 4
         if not isinstance(shape, tuple) or len(shape) != 4:
@@ -93,8 +92,8 @@ class Extractor:
         self.name = name
         self.image_size = image_size if image_size is None else tuple(image_size)
         self.preprocess = preprocess
-        self.from_logits = from_logits
-        self.batch_size = int(batch_size)
+        self.from_logits = check_boolean("from_logits", from_logits)
+        self.batch_size = check_positive_integer("batch_size", batch_size)
         self._feature_model = model if feature_layer is None else _part_of(model, feature_layer)
 
     def features(self, images: Any) -> np.ndarray:
@@ -198,7 +197,3 @@ def _part_of(model: keras.Model, feature_layer: str) -> keras.Model:
         )
     # A list of one input would want a list of images.
     return keras.Model(model.inputs[0], model.get_layer(feature_layer).output)
-
-
-def _is_positive_integer(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
