@@ -85,28 +85,26 @@ class DividedByNorm(Reparameterization):
     def create_state(self, kernel: Kernel) -> None:
         norm = self._norm(kernel)
         start = _warm_start.WarmStart(norm, kernel)
-        several = len(self.kernels) > 1
-        prefix = f"{kernel.name}_" if several else ""
         dtype = state_dtype(kernel.variable.dtype)
         self._state[kernel.name] = {
-            name: self.add_weight(
-                name=prefix + name,
+            name: self.add_state(
+                kernel,
+                name,
                 shape=shape,
                 initializer=start.initializer(name),
                 dtype=dtype,
                 trainable=False,
-                autocast=False,
                 aggregation="mean",
             )
             for name, shape in norm.state_shapes(kernel.linear_map).items()
         }
         if self.scale.trainable:
-            variable = self.add_weight(
-                name=prefix + "scale",
+            variable = self.add_state(
+                kernel,
+                "scale",
                 shape=(),
                 initializer=start.scale_initializer(self.scale),
                 dtype=dtype,
-                autocast=False,
             )
             # Made as a trainable one, which it becomes when its layer is no longer frozen.
             variable.trainable = kernel.variable.trainable

@@ -66,8 +66,22 @@ class Reparameterization(keras.layers.Wrapper):
         self.supports_masking = layer.supports_masking
 
     def create_state(self, kernel: Kernel) -> None:
-        """Add the variables that a kernel needs, by `self.add_weight`."""
+        """Add the variables that a kernel needs, by `self.add_state`."""
         raise TypeError(f"{type(self).__name__} must define `create_state`.")
+
+    def add_state(self, kernel: Kernel, name: str, **options: Any) -> keras.Variable:
+        """Add a variable that belongs to a kernel.
+
+        Args:
+            kernel: The kernel.
+            name: Name of the variable; the name of the kernel precedes it if there are several.
+            **options: Other arguments of `add_weight`.
+        """
+        prefix = f"{kernel.name}_" if len(self.kernels) > 1 else ""
+        variable = self.add_weight(name=prefix + name, autocast=False, **options)
+        # TensorFlow's checkpoints save attributes only, not what a dict holds.
+        setattr(self, f"{kernel.name}_{name}", variable)
+        return variable
 
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
         """The kernel that the layer computes with, from the raw one in at least 32 bits."""
@@ -122,12 +136,19 @@ class Reparameterization(keras.layers.Wrapper):
     def check_kernels(self) -> None:
         """Raise a `ValueError` if the kernels of the built layer are not what is wanted."""
 
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        # The wrapper builds its layer, so that a copy is built when the wrapper is.
+        config["layer"].pop("build_config", None)
+        return config
+
     def get_build_config(self) -> dict[str, Any] | None:
-        return self.layer.get_build_config()
+        return self.layer.get_build_config() if self.built else None
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         if not self.layer.built:
-            self.layer.build_from_config(config)
+            with keras.name_scope(self.name):
+                self.layer.build_from_config(config)
         self.build()
 
     def call(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
