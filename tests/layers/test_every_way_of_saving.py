@@ -48,8 +48,8 @@ def keras_file(model, folder):
 
 
 def whole_model_in_hdf5(model, folder):
-    model.save(folder / "model.h5")
-    # Keras 3.15 cannot read the name of a loss there.
+    # Keras changes how the model that it writes there is compiled, and 3.15 cannot read it back.
+    copy.deepcopy(model).save(folder / "model.h5")
     return keras.saving.load_model(folder / "model.h5", compile=False)
 
 
