@@ -47,6 +47,64 @@ def test_model_that_calls_its_layers_by_name():
     np.testing.assert_allclose(tools.array(plain(data)), expected, atol=1e-5)
 
 
+_SEVERAL_INPUTS = {
+    "attention": (lambda: layers.MultiHeadAttention(2, 3), {"query": (5, 6), "value": (4, 6)}),
+    "grouped": (
+        lambda: layers.GroupQueryAttention(3, 4, 2),
+        {"query": (5, 6), "value": (4, 6), "key": (4, 6)},
+    ),
+    "recurrent": (lambda: layers.SimpleRNN(3), {"sequences": (5, 2), "initial_state": (3,)}),
+    "convolutional": (
+        lambda: layers.ConvLSTM1D(2, 3),
+        {"sequences": (5, 6, 2), "initial_state": [(4, 2), (4, 2)]},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _SEVERAL_INPUTS)
+@pytest.mark.parametrize("by_name", [True, False])
+def test_several_inputs_are_taken_as_the_layer_takes_them(case, by_name):
+    make, shapes = _SEVERAL_INPUTS[case]
+    shapes = {
+        name: [(2, *part) for part in shape] if isinstance(shape, list) else (2, *shape)
+        for name, shape in shapes.items()
+    }
+
+    def given(function, values, suffix=""):
+        if by_name:
+            return function(**{name + suffix: value for name, value in values.items()})
+        return function(*values.values())
+
+    def each(function):
+        return {
+            name: list(map(function, shape)) if isinstance(shape, list) else function(shape)
+            for name, shape in shapes.items()
+        }
+
+    data = each(lambda shape: tools.random(*shape))
+    specs = each(keras.KerasTensor)
+    plain, wrapper = make(), WeightNorm(make())
+    given(plain.build, shapes, "_shape")
+    given(wrapper.build, shapes, "_shape")
+    wrapper.layer.set_weights(plain.get_weights())
+    wrapper.restart()
+    for function in ("compute_output_spec", "compute_output_shape"):
+        values, suffix = (specs, "") if function.endswith("spec") else (shapes, "_shape")
+        expected, found = (given(getattr(x, function), values, suffix) for x in (plain, wrapper))
+        assert getattr(found, "shape", found) == getattr(expected, "shape", expected)
+    expected = given(plain, data)
+    np.testing.assert_allclose(tools.array(given(wrapper, data)), tools.array(expected), atol=1e-5)
+    values = [
+        [v.value for v in part]
+        for part in (wrapper.trainable_variables, wrapper.non_trainable_variables)
+    ]
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, data)
+    found, _ = given(
+        lambda *args, **kwargs: wrapper.stateless_call(*values, *args, **kwargs), tensors
+    )
+    np.testing.assert_allclose(tools.array(found), tools.array(expected), atol=1e-5)
+
+
 def test_masks_and_states_of_recurrent_layers():
     ids = np.array([[1, 2, 3, 0], [4, 0, 0, 0]], "int32")
     hidden = layers.Embedding(5, 3, mask_zero=True)(ids)

@@ -121,14 +121,14 @@ class Reparameterization(keras.layers.Wrapper):
                 self.build(**shapes)
         return super().__call__(*args, **kwargs)
 
-    def build(self, input_shape: Any = None, **shapes: Any) -> None:
-        """Build the wrapped layer, with several named shapes if it takes several inputs."""
+    def build(self, input_shape: Any = None, *others: Any, **shapes: Any) -> None:
+        """Build the wrapped layer, with several shapes if it takes several inputs."""
         with outside_of_tracing():
             if not self.layer.built:
-                if shapes:
+                if input_shape is None and shapes:
                     self.layer.build(**shapes)
                 else:
-                    self.layer.build(input_shape)
+                    self.layer.build(input_shape, *others, **shapes)
             self.check_kernels()
             for kernel in self.kernels:
                 self.create_state(kernel)
@@ -151,7 +151,7 @@ class Reparameterization(keras.layers.Wrapper):
                 self.layer.build_from_config(config)
         self.build()
 
-    def call(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+    def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         variables = self.layer.variables
         if self._stored_dtypes is None:
             self._stored_dtypes = read_master(lambda: dtypes_of(variables))
@@ -159,9 +159,9 @@ class Reparameterization(keras.layers.Wrapper):
             lambda: self.substitutes(bool(training)),
             needed=self._stored_dtypes != dtypes_of(variables),
         )
-        return self._in_compute_dtype(self.call_with(values, inputs, *args, **kwargs))
+        return self._in_compute_dtype(self.call_with(values, *args, **kwargs))
 
-    def call_with(self, values: dict[int, Any], inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def call_with(self, values: dict[int, Any], *args: Any, **kwargs: Any) -> Any:
         """The wrapped layer's outputs with other values of its variables, by their `id`."""
         mapping = [
             (variable, values.get(id(variable), ops.convert_to_tensor(variable.value)))
@@ -171,7 +171,7 @@ class Reparameterization(keras.layers.Wrapper):
             mapping, collect_losses=True, initialize_variables=False
         ) as scope:
             before = [scope.get_current_value(variable) for variable, _ in mapping]
-            outputs = self.layer(inputs, *args, **kwargs)
+            outputs = self.layer(*args, **kwargs)
             after = [scope.get_current_value(variable) for variable, _ in mapping]
         self._hand_on_losses(scope)
         for (variable, _), old, new in zip(mapping, before, after, strict=True):
@@ -265,10 +265,8 @@ class Reparameterization(keras.layers.Wrapper):
             for loss in scope.losses:
                 outer.add_loss(loss)
 
-    def compute_output_spec(
-        self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any
-    ) -> Any:
-        spec = self.layer.compute_output_spec(inputs, *args, **kwargs)
+    def compute_output_spec(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        spec = self.layer.compute_output_spec(*args, **kwargs)
         return self._in_compute_dtype(spec)
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
