@@ -8,7 +8,6 @@ import numpy as np
 from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._precision import kernel_value, read_master
-from tfspecnorm.layers.scales import Scale
 
 
 class WarmStart:
@@ -28,14 +27,6 @@ class WarmStart:
 
         def initialize(shape: Any, dtype: Any = None) -> Any:
             return ops.cast(self.state()[name], dtype)
-
-        return initialize
-
-    def scale_initializer(self, scale: Scale) -> Callable[..., Any]:
-        """Keras initializer of a trainable scale, which may start at the kernel's σ."""
-
-        def initialize(shape: Any, dtype: Any = None) -> Any:
-            return ops.cast(scale.initial_value(self.sigma()), dtype)
 
         return initialize
 
