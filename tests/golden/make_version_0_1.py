@@ -89,9 +89,7 @@ def networks():
 
 
 def data(model, random):
-    return [
-        random.standard_normal((8, *part.shape[1:])).astype("float32") for part in model.inputs
-    ]
+    return [random.standard_normal((8, *part.shape[1:])).astype("float32") for part in model.inputs]
 
 
 def flat(outputs):
