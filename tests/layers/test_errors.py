@@ -3,7 +3,11 @@ import numpy as np
 import pytest
 from keras import layers
 
+import tfspecnorm
+from tests import tools
+from tests.layers.families import FAMILIES, WRAPPERS, data, model_of
 from tfspecnorm import scales
+from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers import SpectralNorm
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.norms import Matrix
@@ -141,3 +145,33 @@ def test_the_base_of_the_wrappers_says_what_a_subclass_owes():
         base.reparameterize(None, None, training=False)
     with pytest.raises(TypeError, match="Fixed has no variable"):
         scales.Fixed(1.0).initial_value(1.0)
+
+
+@pytest.mark.parametrize("family", ["dense", "einsum", "embedding", "attention", "sequential"])
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("method", ["quantize", "enable_lora"])
+def test_methods_that_replace_kernels_are_refused_before_they_do(family, built, method):
+    model, layer = model_of("weight", family)
+    if not built:
+        layer = WRAPPERS["weight"](FAMILIES[family].make())
+    inputs = data(family)
+    before = tools.array(model(inputs))
+    argument = "int8" if method == "quantize" else 2
+    parts = [layer, *layers_in(layer.layer)]
+    for part in parts:
+        if hasattr(part, method):
+            with pytest.raises(ValueError, match=f"`{method}` must not .*`tfspecnorm.fold`"):
+                getattr(part, method)(argument)
+    if built and method == "quantize":
+        with pytest.raises(ValueError, match="`quantize` must not"):
+            model.quantize("int8")
+    FAMILIES[family].call(layer, inputs)
+    np.testing.assert_array_equal(tools.array(model(inputs)), before)
+
+
+def test_folded_model_can_be_quantized():
+    model, _ = model_of("spectral", "dense")
+    plain = tfspecnorm.fold(model)
+    plain.quantize("int8")
+    plain = tfspecnorm.fold(model)
+    plain.layers[-1].enable_lora(2)

@@ -11,6 +11,7 @@ from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel, check_registered, held_by, kernels_of
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._precision import dtypes_of, kernel_value, read_master
+from tfspecnorm.layers._refused import refuse_other_kernels
 from tfspecnorm.layers._tracing import outside_of_tracing
 
 # Note [Substitution]
@@ -64,6 +65,7 @@ class Reparameterization(keras.layers.Wrapper):
         # See Note [Arguments].
         self._call_signature = _signature(self.call, layer.call)
         self.supports_masking = layer.supports_masking
+        self._refuse_other_kernels()
 
     def create_state(self, kernel: Kernel) -> None:
         """Add the variables that a kernel needs, by `self.add_state`."""
@@ -129,9 +131,18 @@ class Reparameterization(keras.layers.Wrapper):
                     self.layer.build(**shapes)
                 else:
                     self.layer.build(input_shape, *others, **shapes)
+            # Some layers make those that they hold only now.
+            self._refuse_other_kernels()
             self.check_kernels()
             for kernel in self.kernels:
                 self.create_state(kernel)
+
+    def enable_lora(self, *args: Any, **kwargs: Any) -> None:
+        """Refused, as `quantize` is: a `ValueError`."""
+
+    def _refuse_other_kernels(self) -> None:
+        for part in (self, *layers_in(self.layer)):
+            refuse_other_kernels(part)
 
     def check_kernels(self) -> None:
         """Raise a `ValueError` if the kernels of the built layer are not what is wanted."""
