@@ -151,7 +151,7 @@ class DividedByNorm(Reparameterization):
             measured, effective = found.measurement, found.effective
         if training:
             for name, variable in self._state[kernel.name].items():
-                variable.assign(measured.state[name])
+                self.move(variable, measured.state[name])
         return measured, effective
 
     def values_of(self, kernel: Kernel) -> tuple[Any, ...]:

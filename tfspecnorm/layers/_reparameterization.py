@@ -11,8 +11,8 @@ from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel, check_registered, held_by, kernels_of
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._precision import dtypes_of, kernel_value, read_master
-from tfspecnorm.layers._refused import refuse_other_kernels
-from tfspecnorm.layers._tracing import outside_of_tracing
+from tfspecnorm.layers._replaced_methods import never_recompute, refuse_other_kernels
+from tfspecnorm.layers._tracing import outlives_loop, outside_of_tracing
 
 # Note [Substitution]
 # `layer.kernel = tensor` is impossible in Keras 3, and assigning to the variable would train
@@ -65,7 +65,7 @@ class Reparameterization(keras.layers.Wrapper):
         # See Note [Arguments].
         self._call_signature = _signature(self.call, layer.call)
         self.supports_masking = layer.supports_masking
-        self._refuse_other_kernels()
+        self._replace_methods()
 
     def create_state(self, kernel: Kernel) -> None:
         """Add the variables that a kernel needs, by `self.add_state`."""
@@ -132,7 +132,7 @@ class Reparameterization(keras.layers.Wrapper):
                 else:
                     self.layer.build(input_shape, *others, **shapes)
             # Some layers make those that they hold only now.
-            self._refuse_other_kernels()
+            self._replace_methods()
             self.check_kernels()
             for kernel in self.kernels:
                 self.create_state(kernel)
@@ -140,9 +140,10 @@ class Reparameterization(keras.layers.Wrapper):
     def enable_lora(self, *args: Any, **kwargs: Any) -> None:
         """Refused, as `quantize` is: a `ValueError`."""
 
-    def _refuse_other_kernels(self) -> None:
+    def _replace_methods(self) -> None:
         for part in (self, *layers_in(self.layer)):
             refuse_other_kernels(part)
+            never_recompute(part)
 
     def check_kernels(self) -> None:
         """Raise a `ValueError` if the kernels of the built layer are not what is wanted."""
@@ -248,6 +249,17 @@ class Reparameterization(keras.layers.Wrapper):
             moving = self.moves(kernel, training)
             found.append((kernel, self.reparameterize(kernel, value, moving)))
         return found
+
+    def move(self, variable: keras.Variable, value: Any) -> None:
+        """Assign to a variable in a call, or raise a `ValueError` where that cannot be."""
+        if not outlives_loop(variable.value, value):
+            raise ValueError(
+                f"Layer '{self.name}' ({type(self).__name__}) cannot update '{variable.name}' "
+                "inside a loop that JAX traces, such as the time steps of a cell. Pass "
+                "`unroll=True` to `keras.layers.RNN`, or wrap the RNN layer as a whole and make "
+                "its cell known by `tfspecnorm.kernels.register`."
+            )
+        variable.assign(value)
 
     def moves(self, kernel: Kernel, training: bool) -> bool:
         """Whether a call moves the state; a frozen kernel is in evaluation at all times."""

@@ -217,7 +217,8 @@ class MeanSpectralNorm(DividedByNorm):
         usable = ops.logical_and(ops.isfinite(mean), ops.logical_not(empty))
         new = ops.reshape(ops.cast(mean, moving.dtype), moving.shape)
         new = self.momentum * moving + (1 - self.momentum) * new
-        self.moving_mean.assign(ops.where(ops.reshape(usable, moving.shape), new, moving))
+        new = ops.where(ops.reshape(usable, moving.shape), new, moving)
+        self.move(self.moving_mean, new)
         return mean
 
 

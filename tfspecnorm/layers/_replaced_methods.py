@@ -1,6 +1,7 @@
-"""Methods of a wrapped layer that would replace its kernels."""
+"""Methods of wrapped layers that Keras would call with what wrappers cannot take."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import keras
@@ -19,6 +20,20 @@ def refuse_other_kernels(layer: keras.layers.Layer) -> None:
         if hasattr(layer, method):
             received = f"layer={type(layer).__name__} named '{layer.name}'"
             setattr(layer, method, functools.partial(_refuse, method, received))
+
+
+def never_recompute(layer: keras.layers.Layer) -> None:
+    """Let a layer run once, also if it was made in a `keras.RematScope`.
+
+    TensorFlow would run it again for its gradient, with the stored kernels in place of those that
+    it was given, and vectors would move twice.
+    """
+    if hasattr(layer, "rematerialized_call"):
+        layer.rematerialized_call = _as_it_is
+
+
+def _as_it_is(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+    return function
 
 
 def _refuse(method: str, received: str, *args: Any, **kwargs: Any) -> NoReturn:
