@@ -1,5 +1,7 @@
 """A wrapper is called, frozen and built as its layer is."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -45,6 +47,64 @@ def test_model_that_calls_its_layers_by_name():
     np.testing.assert_allclose(tools.array(wrapped(data)), expected, atol=1e-5)
     plain = tfspecnorm.fold(wrapped)
     np.testing.assert_allclose(tools.array(plain(data)), expected, atol=1e-5)
+
+
+_SEVERAL_INPUTS = {
+    "attention": (lambda: layers.MultiHeadAttention(2, 3), {"query": (5, 6), "value": (4, 6)}),
+    "grouped": (
+        lambda: layers.GroupQueryAttention(3, 4, 2),
+        {"query": (5, 6), "value": (4, 6), "key": (4, 6)},
+    ),
+    "recurrent": (lambda: layers.SimpleRNN(3), {"sequences": (5, 2), "initial_state": (3,)}),
+    "convolutional": (
+        lambda: layers.ConvLSTM1D(2, 3),
+        {"sequences": (5, 6, 2), "initial_state": [(4, 2), (4, 2)]},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _SEVERAL_INPUTS)
+@pytest.mark.parametrize("by_name", [True, False])
+def test_several_inputs_are_taken_as_the_layer_takes_them(case, by_name):
+    make, shapes = _SEVERAL_INPUTS[case]
+    shapes = {
+        name: [(2, *part) for part in shape] if isinstance(shape, list) else (2, *shape)
+        for name, shape in shapes.items()
+    }
+
+    def given(function, values, suffix=""):
+        if by_name:
+            return function(**{name + suffix: value for name, value in values.items()})
+        return function(*values.values())
+
+    def each(function):
+        return {
+            name: list(map(function, shape)) if isinstance(shape, list) else function(shape)
+            for name, shape in shapes.items()
+        }
+
+    data = each(lambda shape: tools.random(*shape))
+    specs = each(keras.KerasTensor)
+    plain, wrapper = make(), WeightNorm(make())
+    given(plain.build, shapes, "_shape")
+    given(wrapper.build, shapes, "_shape")
+    wrapper.layer.set_weights(plain.get_weights())
+    wrapper.restart()
+    for function in ("compute_output_spec", "compute_output_shape"):
+        values, suffix = (specs, "") if function.endswith("spec") else (shapes, "_shape")
+        expected, found = (given(getattr(x, function), values, suffix) for x in (plain, wrapper))
+        assert getattr(found, "shape", found) == getattr(expected, "shape", expected)
+    expected = given(plain, data)
+    np.testing.assert_allclose(tools.array(given(wrapper, data)), tools.array(expected), atol=1e-5)
+    values = [
+        [v.value for v in part]
+        for part in (wrapper.trainable_variables, wrapper.non_trainable_variables)
+    ]
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, data)
+    found, _ = given(
+        lambda *args, **kwargs: wrapper.stateless_call(*values, *args, **kwargs), tensors
+    )
+    np.testing.assert_allclose(tools.array(found), tools.array(expected), atol=1e-5)
 
 
 def test_masks_and_states_of_recurrent_layers():
@@ -113,3 +173,69 @@ def test_a_build_that_fails_leaves_no_variables(options):
         with pytest.raises(ValueError, match="`norm` must have keys|`per_gate` must be"):
             layer(tools.random(2, 4))
     assert len(layer.weights) == 2
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Cell(keras.layers.Layer):
+    """A cell of a user's own, with a normalized layer inside."""
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(**kwargs)
+        self.state_size = 3
+        self.inner = layer
+
+    def build(self, input_shape):
+        self.inner.build((None, input_shape[-1] + 3))
+
+    def call(self, inputs, states, training=None):
+        new = self.inner(keras.ops.concatenate([inputs, states[0]], -1), training=training)
+        return new, [new]
+
+
+@every_wrapper
+@pytest.mark.parametrize("unroll", [False, True])
+def test_wrapper_inside_a_cell_trains_or_names_the_way_out(wrapper, unroll):
+    recurrent = layers.RNN(Cell(wrapper(layers.Dense(3))), unroll=unroll)
+    model = keras.Sequential([keras.Input((4, 2)), recurrent])
+
+    def train():
+        tools.fit_steps(model, tools.random(8, 4, 2), tools.random(8, 3, seed=1))
+
+    if tools.BACKEND == "jax" and not unroll and wrapper is not WeightNorm:
+        with pytest.raises(ValueError, match="`unroll=True`.*`tfspecnorm.kernels.register`"):
+            train()
+    else:
+        before = tools.array(recurrent.cell.inner.layer.kernel).copy()
+        train()
+        assert np.abs(tools.array(recurrent.cell.inner.layer.kernel) - before).max() > 1e-5
+
+
+@pytest.mark.skipif(not hasattr(keras, "RematScope"), reason="Keras before 3.9 has none")
+@every_wrapper
+@pytest.mark.parametrize("mode", ["full", "activations", "list_of_layers", "larger_than"])
+def test_gradients_in_a_remat_scope_are_those_without(wrapper, mode):
+    inputs = tools.random(5, 6)
+
+    def layer_in(scope):
+        with scope:
+            layer = wrapper(layers.Dense(8, name="big"), name="outer")
+            layer.build((None, 6))
+        layer.layer.kernel.assign(tools.random(6, 8, seed=1))
+        layer.restart()
+        return layer
+
+    names = {"layer_names": ["big", "outer"]} if mode == "list_of_layers" else {}
+    plain = layer_in(contextlib.nullcontext())
+    recomputed = layer_in(keras.RematScope(mode, output_size_threshold=1, **names))
+    found, expected = (
+        tools.gradients(
+            lambda: keras.ops.sum(keras.ops.square(layer(inputs, training=True))),  # noqa: B023
+            layer.trainable_variables,
+        )
+        for layer in (recomputed, plain)
+    )
+    for part, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(part, wanted, rtol=1e-5)
+        assert np.abs(wanted).max() > 1e-3 or wanted.ndim == 1
+    for variable, wanted in zip(recomputed.state, plain.state, strict=True):
+        np.testing.assert_allclose(tools.array(variable), tools.array(wanted), rtol=1e-5)

@@ -3,7 +3,11 @@ import numpy as np
 import pytest
 from keras import layers
 
+import tfspecnorm
+from tests import tools
+from tests.layers.families import FAMILIES, WRAPPERS, data, model_of
 from tfspecnorm import scales
+from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers import SpectralNorm
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.norms import Matrix
@@ -80,14 +84,6 @@ def test_quantized_layer():
         SpectralNorm(inner)
 
 
-def test_layer_quantized_inside_its_wrapper():
-    layer = SpectralNorm(layers.Dense(4))
-    layer.build((None, 8))
-    layer.layer.quantize("int8")
-    with pytest.raises(ValueError, match="must not be quantized"):
-        layer(np.ones((1, 8), "float32"))
-
-
 @pytest.mark.parametrize("built", [True, False])
 def test_layer_with_lora(built):
     inner = layers.Dense(4, lora_rank=2)
@@ -141,3 +137,35 @@ def test_the_base_of_the_wrappers_says_what_a_subclass_owes():
         base.reparameterize(None, None, training=False)
     with pytest.raises(TypeError, match="Fixed has no variable"):
         scales.Fixed(1.0).initial_value(1.0)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+@pytest.mark.parametrize("family", ["dense", "einsum", "embedding", "attention", "sequential"])
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("method", ["quantize", "enable_lora"])
+def test_methods_that_replace_kernels_are_refused_before_they_do(family, built, method):
+    model, layer = model_of("weight", family)
+    if not built:
+        layer = WRAPPERS["weight"](FAMILIES[family].make())
+    inputs = data(family)
+    before = tools.array(model(inputs))
+    argument = "int8" if method == "quantize" else 2
+    parts = [layer, *layers_in(layer.layer)]
+    for part in parts:
+        if hasattr(part, method):
+            with pytest.raises(ValueError, match=f"`{method}` must not .*`tfspecnorm.fold`"):
+                getattr(part, method)(argument)
+    if built and method == "quantize":
+        with pytest.raises(ValueError, match="`quantize` must not"):
+            model.quantize("int8")
+    FAMILIES[family].call(layer, inputs)
+    np.testing.assert_array_equal(tools.array(model(inputs)), before)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+def test_folded_model_can_be_quantized():
+    model, _ = model_of("spectral", "dense")
+    plain = tfspecnorm.fold(model)
+    plain.quantize("int8")
+    plain = tfspecnorm.fold(model)
+    plain.layers[-1].enable_lora(2)

@@ -11,6 +11,7 @@ import pytest
 from keras import layers
 
 from tests import tools
+from tests.layers.families import FAMILIES, WRAPPERS
 from tfspecnorm import scales
 from tfspecnorm.layers import SpectralNorm
 from tfspecnorm.norms import Matrix
@@ -116,6 +117,32 @@ def test_config_round_trip(options, built):
         assert getattr(twin, name) == getattr(layer, name)
     assert twin.dtype_policy.name == layer.dtype_policy.name
     assert twin.get_config()["norm"] == config["norm"]
+
+
+@pytest.mark.parametrize("wrapper", ["spectral", "bidirectional", "mean", "weight"])
+@pytest.mark.parametrize("family", ["dense", "separable2d", "time-distributed"])
+def test_unbuilt_wrapper_of_a_built_layer_comes_back_unbuilt(wrapper, family):
+    inner = FAMILIES[family].make()
+    inner.build((None, *FAMILIES[family].shape))
+    layer = WRAPPERS[wrapper](inner)
+    config = layer.get_config()
+    twins = [
+        type(layer).from_config(copy.deepcopy(config)),
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer)),
+    ]
+    for twin in twins:
+        assert not twin.built
+        assert twin.get_config() == config
+
+
+def test_variables_of_a_loaded_layer_have_the_paths_of_the_saved_ones(tmp_path):
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, SpectralNorm(layers.Dense(4, name="in"), name="out")(inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    paths = ["out/in/kernel", "out/in/bias", "out/vector_u", "out/vector_v"]
+    for each in (model, keras.models.clone_model(model), loaded):
+        assert sorted(v.path for v in each.weights) == sorted(paths)
 
 
 def test_a_built_layer_states_its_norms():

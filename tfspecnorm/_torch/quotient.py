@@ -22,15 +22,22 @@ def minus_outer(matrix: Any, left: Any, right: Any) -> Any:
 
 
 class _Division(torch.autograd.Function):
+    # What `torch.func` needs: a forward that is apart from what it keeps, and rules for `vmap`.
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(
-        ctx: Any, kernel: Any, inverse: Any, scale: float, remainder: Remainder, *factors: Any
+        kernel: Any, inverse: Any, scale: float, remainder: Remainder, *factors: Any
     ) -> Any:
-        effective = kernel * (inverse if scale == 1.0 else scale * inverse)
+        return kernel * (inverse if scale == 1.0 else scale * inverse)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        kernel, inverse, scale, remainder, *factors = inputs
         # As tensors of the graph, W̄ too: derivatives of the gradient pass through them.
-        ctx.save_for_backward(effective, inverse, *factors)
+        ctx.save_for_backward(output, inverse, *factors)
+        ctx.save_for_forward(output, inverse, *factors)
         ctx.scale, ctx.remainder = scale, remainder
-        return effective
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
@@ -42,3 +49,16 @@ class _Division(torch.autograd.Function):
             inner, inverse = inner * (1.0 / ctx.scale), ctx.scale * inverse
         found = ctx.remainder(upstream, inner, factors) * inverse
         return (found, *(None for _ in range(3 + len(factors))))
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Any, *others: Any) -> Any:
+        effective, inverse, *factors = ctx.saved_tensors
+        if ctx.scale != 1.0:
+            inverse = ctx.scale * inverse
+        # ⟨∂d/∂W, tangent⟩, from the remainder, which is linear in the inner product.
+        one = torch.ones((), dtype=tangent.dtype, device=tangent.device)
+        direction = -ctx.remainder(torch.zeros_like(tangent), one, factors)
+        change = torch.sum(direction * tangent) * inverse
+        if ctx.scale != 1.0:
+            change = change * (1.0 / ctx.scale)
+        return tangent * inverse - effective * change

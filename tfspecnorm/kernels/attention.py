@@ -1,6 +1,5 @@
 """Kernels of Keras' attention layers: the projections, which exist once the layer is built."""
 
-import dataclasses
 from typing import Any
 
 import keras
@@ -19,7 +18,7 @@ def _describe_attention(layer: Any) -> list[Kernel]:
     }
     parts["output"] = parts.pop("attention_output")
     return [
-        dataclasses.replace(kernel, name=f"{name}_{kernel.name}")
+        kernel.within(name)
         for name in sorted(parts, key=_ORDER.index)
         for kernel in kernels_of(parts[name])
     ]

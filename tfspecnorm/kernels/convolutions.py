@@ -69,6 +69,6 @@ def _describe_separable_convolution(layer: _Layer) -> list[Kernel]:
     depthwise, pointwise = layer.depthwise_kernel, layer.pointwise_kernel
     described = depthwise_convolution(_shape(depthwise), window_of(layer))
     return [
-        Kernel("depthwise_kernel", depthwise, described),
+        Kernel("depthwise_kernel", depthwise, described, followed_by="pointwise_kernel"),
         Kernel("pointwise_kernel", pointwise, convolution(_shape(pointwise))),
     ]

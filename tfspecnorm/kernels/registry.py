@@ -21,6 +21,8 @@ class Kernel:
         gates: Names of the equal parts along the last axis that the gates of a recurrent layer
             are; empty for other kernels.
         part: Position of a single gate among `gates`, or `None` for the whole variable.
+        followed_by: Name of the kernel that is applied to the outputs of this one, with nothing
+            between them: both are factors of one linear map. Empty for other kernels.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Kernel:
     linear_map: LinearMap
     gates: tuple[str, ...] = ()
     part: int | None = None
+    followed_by: str = ""
 
     def value_in(self, value: Any) -> Any:
         """The kernel within the value of its variable."""
@@ -35,6 +38,14 @@ class Kernel:
             return value
         size = self.linear_map.kernel_shape[-1]
         return value[..., self.part * size : (self.part + 1) * size]
+
+    def within(self, prefix: str) -> "Kernel":
+        """The kernel as one of a layer that holds its layer under a name, or under none."""
+        if not prefix:
+            return self
+        name = f"{prefix}_{self.name}"
+        followed_by = self.followed_by and f"{prefix}_{self.followed_by}"
+        return dataclasses.replace(self, name=name, followed_by=followed_by)
 
     def per_gate(self) -> list["Kernel"]:
         """One kernel for each gate, or the kernel itself if it has none."""
@@ -282,8 +293,7 @@ def _describe(layer: Any) -> list[Kernel]:
     found: dict[int, Kernel] = {}
     for prefix, part in parts(layer).items() if parts is not None else ():
         for kernel in _describe(part):
-            name = f"{prefix}_{kernel.name}" if prefix else kernel.name
-            found.setdefault(id(kernel.variable), dataclasses.replace(kernel, name=name))
+            found.setdefault(id(kernel.variable), kernel.within(prefix))
     return list(found.values())
 
 

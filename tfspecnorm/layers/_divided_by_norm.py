@@ -1,5 +1,7 @@
 """The wrappers that divide kernels by a norm: what they share."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,11 +11,20 @@ from tfspecnorm._checks import check_boolean
 from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers import _options, _warm_start, scales
-from tfspecnorm.layers._evaluation import bound_in_evaluation, evaluation_task
+from tfspecnorm.layers._evaluation import at_most, certain_share, evaluation_task
 from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
 from tfspecnorm.layers._quotient import quotient
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.layers._together import ready
+
+# Note [Factors of one map]
+# A separable convolution applies its pointwise kernel to the outputs of its depthwise one: both
+# are factors of one linear map, which is to have the norm s, or at most s·c. So s counts once, at
+# the last kernel, and with a bound both are divided where the product of their norms is above it:
+#     σ₁σ₂ > c:  W₁/σ₁, s·c·W₂/σ₂;      else:  W₁, s·W₂.
+# What the layer computes, and with it the gradients of W₁ and W₂, depends on the product alone,
+# which is continuous; each factor stays finite. Files of version 0.1 scale and bound each kernel:
+# their configurations do not have the entry `scales_each_kernel`.
 
 
 class DividedByNorm(Reparameterization):
@@ -57,6 +68,7 @@ class DividedByNorm(Reparameterization):
             )
         self._state = {}
         self._scale_variables = {}
+        self._scales_each_kernel = False
 
     def check_kernels(self) -> None:
         received = f"{type(self.layer).__name__} named '{self.layer.name}'"
@@ -87,34 +99,52 @@ class DividedByNorm(Reparameterization):
     def create_state(self, kernel: Kernel) -> None:
         norm = self._norm(kernel)
         start = _warm_start.WarmStart(norm, kernel)
-        several = len(self.kernels) > 1
-        prefix = f"{kernel.name}_" if several else ""
         dtype = state_dtype(kernel.variable.dtype)
         self._state[kernel.name] = {
-            name: self.add_weight(
-                name=prefix + name,
+            name: self.add_state(
+                kernel,
+                name,
                 shape=shape,
                 initializer=start.initializer(name),
                 dtype=dtype,
                 trainable=False,
-                autocast=False,
                 aggregation="mean",
             )
             for name, shape in norm.state_shapes(kernel.linear_map).items()
         }
-        if self.scale.trainable:
-            variable = self.add_weight(
-                name=prefix + "scale",
+        if self.scale.trainable and self._takes_scale(kernel):
+            variable = self.add_state(
+                kernel,
+                "scale",
                 shape=(),
-                initializer=start.scale_initializer(self.scale),
+                initializer=self._scale_initializer(kernel),
                 dtype=dtype,
-                autocast=False,
             )
             # Made as a trainable one, which it becomes when its layer is no longer frozen.
             variable.trainable = kernel.variable.trainable
             self._scale_variables[kernel.name] = variable
 
+    def _effective(self, training: bool) -> list[tuple[Kernel, Any]]:
+        if self.bound is None or not any(map(self._followed, self.kernels)):
+            return super()._effective(training)
+        values = [(kernel, kernel_value(kernel)) for kernel in self.kernels]
+        found = {
+            kernel.name: self._measured(kernel, value, self.moves(kernel, training))[:2]
+            for kernel, value in values
+        }
+        return [
+            (kernel, self._bounded(kernel, value, found))
+            if len(self._factors(kernel)) > 1
+            else (kernel, self.divided(kernel, value, *found[kernel.name]))
+            for kernel, value in values
+        ]
+
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
+        task, measured, effective = self._measured(kernel, value, training)
+        return self.divided(kernel, value, task, measured) if effective is None else effective
+
+    def _measured(self, kernel: Kernel, value: Any, training: bool) -> tuple[Any, Any, Any]:
+        """How a kernel is measured, its norm, and W̄ if it waits; in training the state moves."""
         iterations = self.power_iterations if training else 0
         found = ready(self, kernel, iterations)
         if found is None:
@@ -124,8 +154,8 @@ class DividedByNorm(Reparameterization):
             task, measured, effective = found.task, found.measurement, found.effective
         if training:
             for name, variable in self._state[kernel.name].items():
-                variable.assign(measured.state[name])
-        return self.divided(kernel, value, task, measured) if effective is None else effective
+                self.move(variable, measured.state[name])
+        return task, measured, effective
 
     def values_of(self, kernel: Kernel) -> tuple[Any, ...]:
         """The values of the variables that W̄ is computed from, but for the vectors."""
@@ -136,12 +166,50 @@ class DividedByNorm(Reparameterization):
         self, kernel: Kernel, value: Any, task: norms.Task, measured: norms.Measurement
     ) -> Any:
         """W̄ of a kernel that was measured."""
-        variable = self._scale_variables.get(kernel.name)
-        scale = self.scale(None if variable is None else variable.value)
-        if task.power_iterations or self.bound is None:
+        scale = self._scale_of(kernel)
+        if self.bound is None or task.power_iterations:
             return quotient(task.kernel, measured, scale, self.bound)
-        limit = bound_in_evaluation(self.bound, task, measured.sigma)
+        limit = at_most(self.bound * certain_share(task, measured.sigma) / task.size)
         return task.size * quotient(task.kernel, measured, scale, limit)
+
+    def _bounded(self, kernel: Kernel, value: Any, found: dict[str, Any]) -> Any:
+        """W̄ of a factor of a map with a bound, see Note [Factors of one map]."""
+        factors = [found[factor.name] for factor in self._factors(kernel)]
+        share = math.prod(certain_share(task, measured.sigma) for task, measured in factors)
+        norm = math.prod(task.size * measured.sigma for task, measured in factors) / share
+        limit = 1.0 if self._followed(kernel) else self.bound * share
+        task, measured = found[kernel.name]
+        divided = limit * quotient(task.kernel, measured)
+        return self._scale_of(kernel) * ops.where(norm <= self.bound, value, divided)
+
+    def _scale_of(self, kernel: Kernel) -> Any:
+        if not self._takes_scale(kernel):
+            return 1.0
+        variable = self._scale_variables.get(kernel.name)
+        return self.scale(None if variable is None else variable.value)
+
+    def _followed(self, kernel: Kernel) -> bool:
+        return bool(kernel.followed_by) and not self._scales_each_kernel
+
+    def _takes_scale(self, kernel: Kernel) -> bool:
+        return not self._followed(kernel)
+
+    def _factors(self, kernel: Kernel) -> list[Kernel]:
+        """The kernels whose product is the linear map that a kernel is a factor of."""
+        if self._scales_each_kernel:
+            return [kernel]
+        last = kernel.followed_by or kernel.name
+        return [factor for factor in self.kernels if last in (factor.name, factor.followed_by)]
+
+    def _scale_initializer(self, kernel: Kernel) -> Callable[..., Any]:
+        """Keras initializer of a trainable scale, which may start at the norm of its map."""
+        starts = [_warm_start.WarmStart(self._norm(part), part) for part in self._factors(kernel)]
+
+        def initialize(shape: Any, dtype: Any = None) -> Any:
+            norm = math.prod(start.sigma() for start in starts)
+            return ops.cast(self.scale.initial_value(norm), dtype)
+
+        return initialize
 
     def task(self, kernel: Kernel, value: Any, power_iterations: int = 0) -> norms.Task:
         """How a kernel is to be measured: from the stored vectors in training, else anew."""
@@ -209,10 +277,18 @@ class DividedByNorm(Reparameterization):
         """
         self.check_built("restart")
         for kernel in self.kernels:
-            start = self._restart_vectors(kernel)
-            if self.scale.trainable:
-                initial = self.scale.initial_value(start.sigma())
-                self._scale_variables[kernel.name].assign(initial)
+            self._restart_vectors(kernel)
+            if kernel.name in self._scale_variables:
+                variable = self._scale_variables[kernel.name]
+                variable.assign(self._scale_initializer(kernel)((), variable.dtype))
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        # See Note [Factors of one map].
+        each = config.pop("scales_each_kernel", True)
+        layer = super().from_config(config, custom_objects=custom_objects)
+        layer._scales_each_kernel = each
+        return layer
 
     def get_config(self) -> dict[str, Any]:
         norm = self.kernel_norms if self.built else self.norm
@@ -224,6 +300,7 @@ class DividedByNorm(Reparameterization):
             "bound": self.bound,
             "per_gate": self.per_gate,
             "jit_compile": self.jit_compile,
+            "scales_each_kernel": self._scales_each_kernel,
         }
 
     def _restart_vectors(self, kernel: Kernel) -> _warm_start.WarmStart:

@@ -23,7 +23,7 @@ _ROUNDING = 2e-6
 def rescaled(value: Any) -> tuple[Any, Any]:
     """A kernel divided by its largest entry, and that entry."""
     largest = ops.max(ops.abs(ops.stop_gradient(value)))
-    size = _at_most(ops.where(largest > 0.0, largest, 1.0), _LARGEST)
+    size = at_most(ops.where(largest > 0.0, largest, 1.0), _LARGEST)
     return value / size, size
 
 
@@ -34,13 +34,14 @@ def evaluation_task(norm: Any, value: Any, linear_map: norms.LinearMap) -> norms
     return norms.Task(norm, scaled, state, linear_map, size=size)
 
 
-def bound_in_evaluation(bound: float, task: norms.Task, sigma: Any) -> Any:
-    """The bound of a task's kernel, lower by what σ may be too low: it is never exceeded."""
+def certain_share(task: norms.Task, sigma: Any) -> Any:
+    """Share of a bound that is not exceeded even if σ is as much too low as it may be."""
+    if task.power_iterations:
+        return 1.0
     upper = task.norm.upper_bound(ops.stop_gradient(task.kernel), task.linear_map)
-    share = _at_most(ops.stop_gradient(sigma) / upper, 1.0)
-    return _at_most((1.0 - _ROUNDING) * bound * share / task.size, _LARGE)
+    return (1.0 - _ROUNDING) * at_most(ops.stop_gradient(sigma) / upper, 1.0)
 
 
-def _at_most(value: Any, limit: float) -> Any:
-    # On PyTorch the minimum of Keras has 32 bits at most.
+def at_most(value: Any, limit: float = _LARGE) -> Any:
+    """The value or the limit; on PyTorch the minimum of Keras has 32 bits at most."""
     return ops.where(value > limit, limit, value)

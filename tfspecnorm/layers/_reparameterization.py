@@ -12,8 +12,9 @@ from tfspecnorm.kernels import Kernel, check_registered, held_by, kernels_of
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.kernels.registry import check_described
 from tfspecnorm.layers._precision import dtypes_of, kernel_value, read_master
+from tfspecnorm.layers._replaced_methods import never_recompute, refuse_other_kernels
 from tfspecnorm.layers._together import ready_whole
-from tfspecnorm.layers._tracing import outside_of_tracing
+from tfspecnorm.layers._tracing import outlives_loop, outside_of_tracing
 
 # Note [Substitution]
 # `layer.kernel = tensor` is impossible in Keras 3, and assigning to the variable would train
@@ -66,10 +67,25 @@ class Reparameterization(keras.layers.Wrapper):
         # See Note [Arguments].
         self._call_signature = _signature(self.call, layer.call)
         self.supports_masking = layer.supports_masking
+        self._replace_methods()
 
     def create_state(self, kernel: Kernel) -> None:
-        """Add the variables that a kernel needs, by `self.add_weight`."""
+        """Add the variables that a kernel needs, by `self.add_state`."""
         raise TypeError(f"{type(self).__name__} must define `create_state`.")
+
+    def add_state(self, kernel: Kernel, name: str, **options: Any) -> keras.Variable:
+        """Add a variable that belongs to a kernel.
+
+        Args:
+            kernel: The kernel.
+            name: Name of the variable; the name of the kernel precedes it if there are several.
+            **options: Other arguments of `add_weight`.
+        """
+        prefix = f"{kernel.name}_" if len(self.kernels) > 1 else ""
+        variable = self.add_weight(name=prefix + name, autocast=False, **options)
+        # TensorFlow's checkpoints save attributes only, not what a dict holds.
+        setattr(self, f"{kernel.name}_{name}", variable)
+        return variable
 
     def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
         """The kernel that the layer computes with, from the raw one in at least 32 bits."""
@@ -109,31 +125,48 @@ class Reparameterization(keras.layers.Wrapper):
                 self.build(**shapes)
         return super().__call__(*args, **kwargs)
 
-    def build(self, input_shape: Any = None, **shapes: Any) -> None:
-        """Build the wrapped layer, with several named shapes if it takes several inputs."""
+    def build(self, input_shape: Any = None, *others: Any, **shapes: Any) -> None:
+        """Build the wrapped layer, with several shapes if it takes several inputs."""
         with outside_of_tracing():
             if not self.layer.built:
-                if shapes:
+                if input_shape is None and shapes:
                     self.layer.build(**shapes)
                 else:
-                    self.layer.build(input_shape)
+                    self.layer.build(input_shape, *others, **shapes)
+            # Some layers make those that they hold only now.
+            self._replace_methods()
             check_described(self.layer, self.kernels)
             self.check_kernels()
             for kernel in self.kernels:
                 self.create_state(kernel)
 
+    def enable_lora(self, *args: Any, **kwargs: Any) -> None:
+        """Refused, as `quantize` is: a `ValueError`."""
+
+    def _replace_methods(self) -> None:
+        for part in (self, *layers_in(self.layer)):
+            refuse_other_kernels(part)
+            never_recompute(part)
+
     def check_kernels(self) -> None:
         """Raise a `ValueError` if the kernels of the built layer are not what is wanted."""
 
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        # The wrapper builds its layer, so that a copy is built when the wrapper is.
+        config["layer"].pop("build_config", None)
+        return config
+
     def get_build_config(self) -> dict[str, Any] | None:
-        return self.layer.get_build_config()
+        return self.layer.get_build_config() if self.built else None
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         if not self.layer.built:
-            self.layer.build_from_config(config)
+            with keras.name_scope(self.name):
+                self.layer.build_from_config(config)
         self.build()
 
-    def call(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+    def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         variables = self.layer.variables
         if self._stored_dtypes is None:
             self._stored_dtypes = read_master(lambda: dtypes_of(variables))
@@ -141,9 +174,9 @@ class Reparameterization(keras.layers.Wrapper):
             lambda: self.substitutes(bool(training)),
             needed=self._stored_dtypes != dtypes_of(variables),
         )
-        return self._in_compute_dtype(self.call_with(values, inputs, *args, **kwargs))
+        return self._in_compute_dtype(self.call_with(values, *args, **kwargs))
 
-    def call_with(self, values: dict[int, Any], inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def call_with(self, values: dict[int, Any], *args: Any, **kwargs: Any) -> Any:
         """The wrapped layer's outputs with other values of its variables, by their `id`."""
         mapping = [
             (variable, values.get(id(variable), ops.convert_to_tensor(variable.value)))
@@ -153,7 +186,7 @@ class Reparameterization(keras.layers.Wrapper):
             mapping, collect_losses=True, initialize_variables=False
         ) as scope:
             before = [scope.get_current_value(variable) for variable, _ in mapping]
-            outputs = self.layer(inputs, *args, **kwargs)
+            outputs = self.layer(*args, **kwargs)
             after = [scope.get_current_value(variable) for variable, _ in mapping]
         self._hand_on_losses(scope)
         for (variable, _), old, new in zip(mapping, before, after, strict=True):
@@ -229,6 +262,17 @@ class Reparameterization(keras.layers.Wrapper):
         own = [variable.value for variable in self.state if variable.trainable]
         return (kernel.variable.value, *own)
 
+    def move(self, variable: keras.Variable, value: Any) -> None:
+        """Assign to a variable in a call, or raise a `ValueError` where that cannot be."""
+        if not outlives_loop(variable.value, value):
+            raise ValueError(
+                f"Layer '{self.name}' ({type(self).__name__}) cannot update '{variable.name}' "
+                "inside a loop that JAX traces, such as the time steps of a cell. Pass "
+                "`unroll=True` to `keras.layers.RNN`, or wrap the RNN layer as a whole and make "
+                "its cell known by `tfspecnorm.kernels.register`."
+            )
+        variable.assign(value)
+
     def moves(self, kernel: Kernel, training: bool) -> bool:
         """Whether a call moves the state; a frozen kernel is in evaluation at all times."""
         return training and self.trainable and kernel.variable.trainable
@@ -256,10 +300,8 @@ class Reparameterization(keras.layers.Wrapper):
             for loss in scope.losses:
                 outer.add_loss(loss)
 
-    def compute_output_spec(
-        self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any
-    ) -> Any:
-        spec = self.layer.compute_output_spec(inputs, *args, **kwargs)
+    def compute_output_spec(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        spec = self.layer.compute_output_spec(*args, **kwargs)
         return self._in_compute_dtype(spec)
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:

@@ -34,3 +34,26 @@ def recorded() -> Any:
 
         return torch.is_grad_enabled()
     return None
+
+
+def outlives_loop(old: Any, new: Any) -> bool:
+    """Whether a new value of a variable may stay where the old one came from.
+
+    On JAX the body of a loop is traced for itself: what is made there cannot leave it.
+    """
+    if keras.backend.backend() != "jax":
+        return True
+    import jax
+
+    if not (isinstance(old, jax.core.Tracer) and isinstance(new, jax.core.Tracer)):
+        return True
+    return _function_of(new) is _function_of(old)
+
+
+def _function_of(tracer: Any) -> Any:
+    """The function that is being traced, below what differentiates or vectorizes it."""
+    trace = getattr(tracer, "_trace", None)
+    # Traces have no public name.
+    while trace is not None and type(trace).__name__ != "DynamicJaxprTrace":
+        trace = getattr(trace, "parent_trace", None)
+    return trace

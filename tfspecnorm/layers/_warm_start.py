@@ -9,7 +9,6 @@ from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._evaluation import rescaled
 from tfspecnorm.layers._precision import kernel_value, read_master
-from tfspecnorm.layers.scales import Scale
 
 
 class WarmStart:
@@ -29,14 +28,6 @@ class WarmStart:
 
         def initialize(shape: Any, dtype: Any = None) -> Any:
             return ops.cast(self.state()[name], dtype)
-
-        return initialize
-
-    def scale_initializer(self, scale: Scale) -> Callable[..., Any]:
-        """Keras initializer of a trainable scale, which may start at the kernel's σ."""
-
-        def initialize(shape: Any, dtype: Any = None) -> Any:
-            return ops.cast(scale.initial_value(self.sigma()), dtype)
 
         return initialize
 

@@ -103,8 +103,8 @@ class MeanSpectralNorm(DividedByNorm):
         self._created_bias: keras.Variable | None = None
         self._layer_takes_mask = "mask" in inspect.signature(layer.call).parameters
 
-    def build(self, input_shape: Any = None, **shapes: Any) -> None:
-        super().build(input_shape, **shapes)
+    def build(self, input_shape: Any = None, *others: Any, **shapes: Any) -> None:
+        super().build(input_shape, *others, **shapes)
         bias = biases.bias_of(self.layer)
         if bias.variable is None:
             self._created_bias = self.add_weight(
@@ -122,7 +122,6 @@ class MeanSpectralNorm(DividedByNorm):
 
     def call(
         self,
-        inputs: Any,
         *args: Any,
         training: bool | None = None,
         mask: Any = None,
@@ -132,7 +131,7 @@ class MeanSpectralNorm(DividedByNorm):
         values, shift = read_master(lambda: (self.substitutes(training), self._shift(training)))
         if self._layer_takes_mask:
             kwargs["mask"] = mask
-        outputs = self.call_with(values, inputs, *args, **kwargs)
+        outputs = self.call_with(values, *args, **kwargs)
         if shift is not None:
             precise = at_least_32_bits(outputs)
             shift = ops.cast(shift, precise.dtype)
@@ -142,8 +141,8 @@ class MeanSpectralNorm(DividedByNorm):
             outputs = ops.cast(precise + shift, outputs.dtype)
         return self._in_compute_dtype(outputs)
 
-    def compute_output_spec(self, inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
-        return super().compute_output_spec(inputs, *args, **kwargs)
+    def compute_output_spec(self, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
+        return super().compute_output_spec(*args, **kwargs)
 
     def substitutes(self, training: bool) -> dict[int, Any]:
         """Kernels as in spectral normalization; in training the bias waits for the mean."""
@@ -217,7 +216,8 @@ class MeanSpectralNorm(DividedByNorm):
         usable = ops.logical_and(ops.isfinite(mean), ops.logical_not(empty))
         new = ops.reshape(ops.cast(mean, moving.dtype), moving.shape)
         new = self.momentum * moving + (1 - self.momentum) * new
-        self.moving_mean.assign(ops.where(ops.reshape(usable, moving.shape), new, moving))
+        new = ops.where(ops.reshape(usable, moving.shape), new, moving)
+        self.move(self.moving_mean, new)
         return mean
 
 

@@ -37,8 +37,10 @@ class SpectralNorm(DividedByNorm):
             at the input size that the layer is built for, `"gram"` at most as large, certified.
         scale: Positive number, or one of `tfspecnorm.scales`: `Fixed(c)`, `Learned()`,
             `Tanh(limit)`, a trainable one for each wrapper anew. It multiplies the kernel, never
-            the bias. Defaults to 1.
-        bound: Positive number c: divide only where σ > c. `None` divides always.
+            the bias. Defaults to 1. The two kernels of a separable convolution are one linear
+            map: it counts once, at the pointwise one.
+        bound: Positive number c: divide only where σ > c. `None` divides always. For a separable
+            convolution σ is the product of the two norms.
         per_gate: Whether each gate of an LSTM, a GRU or a ConvLSTM is divided by a norm of its
             own. By default the kernel from the inputs is one matrix and the kernel from the
             state another.

@@ -66,13 +66,12 @@ class WeightNorm(Reparameterization):
         self._gains: dict[str, keras.Variable] = {}
 
     def create_state(self, kernel: Kernel) -> None:
-        prefix = f"{kernel.name}_" if len(self.kernels) > 1 else ""
-        gain = self.add_weight(
-            name=prefix + "gain",
+        gain = self.add_state(
+            kernel,
+            "gain",
             shape=(_units(kernel.linear_map),),
             initializer=_lengths_initializer(kernel),
             dtype=state_dtype(kernel.variable.dtype),
-            autocast=False,
         )
         # Made as a trainable one, which it becomes when its layer is no longer frozen.
         gain.trainable = kernel.variable.trainable
