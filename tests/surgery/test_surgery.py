@@ -344,21 +344,6 @@ def test_layers_of_one_name_in_one_holder():
         tfspecnorm.wrap(model, SpectralNorm)
 
 
-def test_functional_subclass_with_a_call_of_its_own():
-    class Doubled(keras.Model):
-        def __init__(self, units):
-            inputs = keras.Input((4,))
-            super().__init__(inputs, layers.Dense(units)(inputs))
-
-        def call(self, inputs, training=None, mask=None):
-            return 2 * super().call(inputs)
-
-    inputs = keras.Input((4,))
-    for model in (Doubled(3), keras.Model(inputs, Doubled(3)(inputs))):
-        with pytest.raises(ValueError, match="a Functional model without a `call` of its own"):
-            tfspecnorm.wrap(model, SpectralNorm)
-
-
 def test_recurrent_layers_are_wrapped_as_a_whole():
     inputs = keras.Input((5, 3))
     hidden = layers.Bidirectional(layers.LSTM(2), name="both")(inputs)
