@@ -1,6 +1,7 @@
 """What several parts want of their arguments."""
 
 import numbers
+import os
 from typing import Any
 
 import keras
@@ -24,6 +25,21 @@ def check_positive_integer(name: str, value: Any) -> int:
             f"Argument `{name}` must be a positive integer. Received: {name}={value!r}"
         )
     return int(value)
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """The value if it is `True` or `False`, or a `ValueError` that names the argument."""
+    if not isinstance(value, bool):
+        raise ValueError(f"Argument `{name}` must be `True` or `False`. Received: {name}={value!r}")
+    return value
+
+
+def check_path(name: str, value: Any) -> str:
+    """The value as a string if it is a path, or a `ValueError` that names the argument."""
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path:
+        raise ValueError(f"Argument `{name}` must be a path. Received: {name}={value!r}")
+    return path
 
 
 def check_seed(value: Any, optional: bool = False) -> int | None:

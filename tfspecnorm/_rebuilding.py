@@ -233,6 +233,13 @@ def carry_over(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
             new.load_assets(folder)
 
 
+def makes_wrappers(value: Any) -> bool:
+    """Whether a value is one of our wrappers, or a function that may return one."""
+    if isinstance(value, type) and issubclass(value, keras.layers.Layer):
+        return issubclass(value, Reparameterization)
+    return callable(value) and not isinstance(value, keras.layers.Layer)
+
+
 def wrappers_in(layer: keras.layers.Layer) -> list[Reparameterization]:
     """The wrappers among the layers of `layers_in`."""
     return [part for part in layers_in(layer) if isinstance(part, Reparameterization)]

@@ -1,6 +1,7 @@
 """Visits every call of a layer in a Sequential or Functional model, in the order of the data."""
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -126,7 +127,8 @@ def input_signals(model: keras.Model, input_shape: Any = None) -> list[Signal]:
         isinstance(shape, (list, tuple))
         and len(shape) + 1 == len(tensor.shape)
         and all(
-            own is None or asked == own for asked, own in zip(shape, tensor.shape[1:], strict=True)
+            isinstance(asked, numbers.Integral) and asked > 0 and (own is None or asked == own)
+            for asked, own in zip(shape, tensor.shape[1:], strict=True)
         )
         for shape, tensor in zip(shapes, tensors, strict=True)
     )

@@ -64,7 +64,15 @@ class LipschitzReport:
         """Whether the bound holds for inputs of these shapes, given without the batch axis.
 
         It holds for the shapes that it was computed for; other ones are not covered.
+
+        Raises:
+            ValueError: If a shape is no tuple or list.
         """
+        if not all(isinstance(shape, (list, tuple)) for shape in input_shapes):
+            raise ValueError(
+                "Argument `input_shapes` must be shapes without the batch axis. "
+                f"Received: input_shapes={input_shapes!r}"
+            )
         if len(input_shapes) != len(self.input_shapes):
             return False
         return all(

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from tfspecnorm import norms
-from tfspecnorm._checks import check_model
+from tfspecnorm._checks import check_flag, check_model
 from tfspecnorm._graph import runs_its_layers
 from tfspecnorm.analysis import _rendering
 from tfspecnorm.analysis._linear import certified_norm, value_of
@@ -62,6 +62,7 @@ def spectral_report(
     (3.0, 8.29, 'exact')
     """
     check_model(model)
+    check_flag("progress", progress)
     found = _layers_with_sizes(model, input_shape)
     if not found:
         raise ValueError(

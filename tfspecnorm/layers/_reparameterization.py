@@ -59,11 +59,30 @@ class Reparameterization(keras.layers.Wrapper):
             kwargs["dtype"] = layer.dtype_policy
         kwargs.setdefault("trainable", layer.trainable)
         super().__init__(layer, autocast=False, **kwargs)
+        # Whether the name is somebody's choice.
+        self.is_named = kwargs.get("name") is not None
         # Of the layer's variables, known from the first call on.
         self._stored_dtypes: tuple[str, ...] | None = None
         # See Note [Arguments].
         self._call_signature = _signature(self.call, layer.call)
         self.supports_masking = layer.supports_masking
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached for what does not exist. Answers of the layer in place of the wrapper would let
+        # Keras quantize or adapt it; and a copy in the making has no layer yet.
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            layer = vars(self).get("layer")
+            if layer is None or name.startswith("_") or not _has(layer, name):
+                raise AttributeError(
+                    f"'{type(self).__name__}' object has no attribute '{name}'"
+                ) from None
+        raise AttributeError(
+            f"'{type(self).__name__}' object has no attribute '{name}': that of the layer inside "
+            f"is `.layer.{name}`. The kernels that the layer computes with are "
+            "`.effective_kernels()`."
+        )
 
     def create_state(self, kernel: Kernel) -> None:
         """Add the variables that a kernel needs, by `self.add_weight`."""
@@ -91,6 +110,11 @@ class Reparameterization(keras.layers.Wrapper):
         """The variables of the wrapper itself: all but those of the wrapped layer."""
         inner = {id(variable) for variable in self.layer.weights}
         return [variable for variable in self.weights if id(variable) not in inner]
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """The wrapped layer, which `summary(expand_nested=True)` shows."""
+        return [self.layer]
 
     @property
     def input_spec(self) -> Any:
@@ -121,6 +145,16 @@ class Reparameterization(keras.layers.Wrapper):
 
     def check_kernels(self) -> None:
         """Raise a `ValueError` if the kernels of the built layer are not what is wanted."""
+
+    def load_own_variables(self, store: Any) -> None:
+        if len(store) == 0 and self.state:
+            raise ValueError(
+                f"Layer '{self.name}' ({type(self).__name__}) has "
+                f"{[variable.name for variable in self.state]} of its own, of which the file holds "
+                "none. If it was saved from a plain model, load it into the plain model first, and "
+                "wrap then: `model.load_weights(path)`, `model = tfspecnorm.wrap(model, ...)`."
+            )
+        super().load_own_variables(store)
 
     def get_build_config(self) -> dict[str, Any] | None:
         return self.layer.get_build_config()
@@ -268,6 +302,11 @@ class Reparameterization(keras.layers.Wrapper):
             return ops.cast(tensor, self.compute_dtype)
 
         return tree.map_structure(cast, outputs)
+
+
+def _has(layer: keras.layers.Layer, name: str) -> bool:
+    """Whether a layer has an attribute, which is not read."""
+    return name in vars(layer) or hasattr(type(layer), name)
 
 
 def _signature(own: Callable[..., Any], inner: Callable[..., Any]) -> inspect.Signature:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from tfspecnorm import kernels
-from tfspecnorm._checks import check_model
+from tfspecnorm._checks import check_flag, check_model
 from tfspecnorm._rebuilding import assign, carry_over, rebuild, wrappers_in
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization
@@ -79,6 +79,8 @@ def fold(
     [True]
     """
     check_model(model)
+    check_flag("report", report)
+    check_flag("batch_norm", batch_norm)
     new_model, folded = _folded(model, batch_norm)
     return (new_model, folded) if report else new_model
 
