@@ -276,9 +276,7 @@ def test_bad_wrap():
         tfspecnorm.wrap(flat, SpectralNorm, where=lambda layer: True)
     with pytest.raises(ValueError, match="`wrapper` must return a wrapper of.*returning None"):
         tfspecnorm.wrap(model, lambda layer: None)
-    with pytest.raises(
-        ValueError, match="`wrapper` must be a wrapper of.*SpectralNormalization"
-    ):
+    with pytest.raises(ValueError, match="`wrapper` must be a wrapper of.*SpectralNormalization"):
         tfspecnorm.wrap(model, layers.SpectralNormalization)
     with pytest.raises(ValueError, match="are wrapped already. Received: where=None"):
         tfspecnorm.wrap(tfspecnorm.wrap(model, SpectralNorm), SpectralNorm)

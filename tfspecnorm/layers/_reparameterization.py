@@ -73,8 +73,9 @@ class Reparameterization(keras.layers.Wrapper):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            layer = vars(self).get("layer")
-            if layer is None or name.startswith("_") or not _has(layer, name):
+            asked = name != "layer" and not name.startswith("_")
+            layer = getattr(self, "layer", None) if asked else None
+            if layer is None or not _has(layer, name):
                 raise AttributeError(
                     f"'{type(self).__name__}' object has no attribute '{name}'"
                 ) from None
@@ -305,8 +306,8 @@ class Reparameterization(keras.layers.Wrapper):
 
 
 def _has(layer: keras.layers.Layer, name: str) -> bool:
-    """Whether a layer has an attribute, which is not read."""
-    return name in vars(layer) or hasattr(type(layer), name)
+    """Whether a layer has an attribute, or will have it once it is built."""
+    return hasattr(type(layer), name) or hasattr(layer, name)
 
 
 def _signature(own: Callable[..., Any], inner: Callable[..., Any]) -> inspect.Signature:
