@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import os
 from typing import Any
 
 import keras
@@ -91,6 +92,14 @@ def check_positive_integer(name: str, value: Any, most: int | None = None) -> in
             f"Argument `{name}` must be a positive integer{limit}. Received: {name}={value!r}"
         )
     return int(value)
+
+
+def check_path(name: str, value: Any) -> str:
+    """The value as a string if it is a path, or a `ValueError` that names the argument."""
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path:
+        raise ValueError(f"Argument `{name}` must be a path. Received: {name}={value!r}")
+    return path
 
 
 def check_seed(value: Any, optional: bool = False) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfspecnorm._graph import maker_of, new_inputs
 from tfspecnorm._grouped_model import GroupedModel
 from tfspecnorm.kernels.holders import is_graph, layers_in
 from tfspecnorm.layers._reparameterization import Reparameterization
@@ -17,8 +18,10 @@ from tfspecnorm.layers._reparameterization import Reparameterization
 # `keras.models.clone_model` rebuilds the graph of a Sequential or Functional model, keeps
 # shared layers shared and enters nested models. Any other layer that holds layers (a
 # TimeDistributed, a subclassed model) is known only by its configuration: there the change is
-# made in the configuration. Weights are carried over afterwards, in the order of
-# `layer.weights`, in which a wrapper differs from its layer by its own state alone.
+# made in the configuration. A subclass of a Functional or Sequential model is made by its own
+# constructor, or refused: a plain model would lack its methods. Weights are carried over
+# afterwards, in the order of `layer.weights`, in which a wrapper differs from its layer by its own
+# state alone.
 
 
 def rebuild(
@@ -26,10 +29,17 @@ def rebuild(
     replace: Callable[[keras.layers.Layer], keras.layers.Layer | None],
     chosen: set[int],
     removed: Collection[int] = (),
+    keeps_classes: bool = True,
 ) -> tuple[keras.Model, list[tuple[keras.layers.Layer, keras.layers.Layer]]]:
     """The new model and the pairs of old and new layers, see Note [Rebuilding].
 
-    Layers whose `id` is among `removed`, with one input and one output, are left out.
+    Args:
+        model: Built model.
+        replace: Function from a layer to what takes its place, `None` for a copy of it.
+        chosen: `id` of each layer that `replace` exchanges.
+        removed: `id` of each layer, with one input and one output, that is left out.
+        keeps_classes: Whether subclasses of Functional and Sequential models keep their class, or
+            are refused. Otherwise those without a `call` of their own become plain models.
     """
     pairs, clones = [], {}
 
@@ -37,9 +47,19 @@ def rebuild(
         if id(layer) in removed:
             return _Removed()
         if id(layer) not in clones:
-            graph = is_graph(layer)
-            clones[id(layer)] = _clone_graph(layer, clone) if graph else remade(layer)
+            make = maker_of(layer, keeps_classes) if is_graph(layer) else None
+            if make is not None:
+                clones[id(layer)] = _clone_graph(layer, clone, make)
+            elif not is_graph(layer):
+                clones[id(layer)] = remade(layer)
+            elif holds_changes(layer):
+                raise _class_lost(layer)
+            else:
+                clones[id(layer)] = _checked(layer, lambda: remade(layer))
         return clones[id(layer)]
+
+    def holds_changes(layer: keras.layers.Layer) -> bool:
+        return any(id(part) in chosen or id(part) in removed for part in layers_in(layer))
 
     def remade(layer: Any) -> Any:
         if not isinstance(layer, keras.layers.Layer):
@@ -55,7 +75,7 @@ def rebuild(
         new_model = _from_edited_config(model, replace, chosen)
         return new_model, [(model, new_model)]
     with _uncompiled(model):
-        return _clone_graph(model, clone), pairs
+        return clone(model), pairs
 
 
 class _Removed(keras.layers.Layer):
@@ -72,35 +92,35 @@ def _call(layer: Any, *args: Any, **kwargs: Any) -> Any:
     return layer(*args, **kwargs)
 
 
-def _clone_graph(model: keras.Model, clone: Callable[[Any], Any]) -> keras.Model:
+def _clone_graph(
+    model: keras.Model, clone: Callable[[Any], Any], make: Callable[..., keras.Model]
+) -> keras.Model:
     """The graph with each layer exchanged; inputs keep their names."""
-    if type(model) is keras.Sequential:
-        layers = [clone(layer) for layer in model.layers]
-        if any(isinstance(layer, _Removed) for layer in layers):
-            (given,) = model.inputs
-            inputs = keras.Input(given.shape[1:], dtype=given.dtype, name=given.name)
-            kept = [layer for layer in layers if not isinstance(layer, _Removed)]
-            return keras.Sequential([inputs, *kept], name=model.name, trainable=model.trainable)
     if isinstance(model, keras.Sequential):
-        return keras.models.clone_model(model, clone_function=clone)
-    layers = {
-        id(layer.output): layer
-        for layer in model.layers
-        if isinstance(layer, keras.layers.InputLayer)
-    }
-    inputs = keras.tree.map_structure(
-        lambda tensor: keras.layers.InputLayer.from_config(layers[id(tensor)].get_config()).output,
-        model.input,
+        layers = [clone(layer) for layer in model.layers]
+        layers = [layer for layer in layers if not isinstance(layer, _Removed)]
+        if getattr(model, "inputs", None) is not None:
+            layers = [*new_inputs(model), *layers]
+        return _checked(model, lambda: make(layers, trainable=model.trainable))
+    inputs = new_inputs(model)
+    plain = keras.models.clone_model(
+        keras.Model(model.input, model.output, name=model.name),
+        input_tensors=keras.tree.pack_sequence_as(model.input, inputs),
+        clone_function=clone,
+        call_function=_call,
     )
-    new_model = keras.models.clone_model(
-        model, input_tensors=inputs, clone_function=clone, call_function=_call
-    )
-    if isinstance(new_model, GroupedModel) and not wrappers_in(new_model):
-        return keras.Model(new_model.input, new_model.output, name=new_model.name)
-    if type(new_model).call is not type(model).call:
-        # Keras rebuilds a subclass with a constructor of its own as a plain Functional model.
-        raise _not_rebuilt(model)
-    return new_model
+    if type(plain) is type(model):
+        return plain
+    if isinstance(model, GroupedModel) and not wrappers_in(plain):
+        return plain
+    return _checked(model, lambda: make(plain.input, plain.output))
+
+
+def _checked(model: keras.Model, make: Callable[[], keras.Model]) -> keras.Model:
+    try:
+        return make()
+    except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
+        raise _class_lost(model) from error
 
 
 @contextlib.contextmanager
@@ -169,8 +189,17 @@ def _not_rebuilt(layer: keras.layers.Layer) -> ValueError:
         f"The layers inside '{layer.name}' (of class {type(layer).__name__}) cannot be "
         "exchanged, because it cannot be rebuilt from its configuration with others in their "
         "place. Let it take its layers, each of a name of its own, as constructor arguments and "
-        "return them from `get_config`, or make it a Functional model without a `call` of its "
-        f"own. Received: {type(layer).__name__} named '{layer.name}'"
+        "return them from `get_config`, or make it a Functional model. "
+        f"Received: {type(layer).__name__} named '{layer.name}'"
+    )
+
+
+def _class_lost(model: keras.Model) -> ValueError:
+    return ValueError(
+        f"The layers inside '{model.name}' (of class {type(model).__name__}) cannot be exchanged "
+        "without the loss of its class, and of methods such as `train_step`: its constructor does "
+        "not take layers. Let it be that of a Functional model, `(inputs, outputs, name=None)`, or "
+        f"of `keras.Sequential`. Received: {type(model).__name__} named '{model.name}'"
     )
 
 
@@ -202,6 +231,13 @@ def carry_over(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
         with tempfile.TemporaryDirectory() as folder:
             old.save_assets(folder)
             new.load_assets(folder)
+
+
+def makes_wrappers(value: Any) -> bool:
+    """Whether a value is one of our wrappers, or a function that may return one."""
+    if isinstance(value, type) and issubclass(value, keras.layers.Layer):
+        return issubclass(value, Reparameterization)
+    return callable(value) and not isinstance(value, keras.layers.Layer)
 
 
 def wrappers_in(layer: keras.layers.Layer) -> list[Reparameterization]:

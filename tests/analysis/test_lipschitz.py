@@ -222,3 +222,34 @@ def test_radius_of_a_constant_model():
     radii = tfspecnorm.certified_radius(model, tools.random(2, 3), np.array([0, 1]))
     assert list(radii) == [math.inf, 0.0]
     assert ops.shape(model(tools.random(2, 3))) == (2, 2)
+
+
+def test_certified_radius_of_one_output_is_the_distance_to_its_zero():
+    """For a linear model of any bias that distance is known; the sign decides the class."""
+    model = linear(layers.Dense(1), shape=(4,))
+    model.layers[0].bias.assign([0.3])
+    kernel = tools.array(model.layers[0].kernel).astype("float64")[:, 0]
+    inputs = tools.random(50, 4)
+    logits = inputs @ kernel + 0.3
+    right = (logits > 0).astype(int)
+    radii = tfspecnorm.certified_radius(model, inputs, right)
+    np.testing.assert_allclose(radii, np.abs(logits) / np.linalg.norm(kernel), rtol=1e-4)
+    np.testing.assert_array_equal(tfspecnorm.certified_radius(model, inputs, 1 - right), 0.0)
+    with pytest.raises(ValueError, match="0 or 1 for one output.*Received"):
+        tfspecnorm.certified_radius(model, inputs, np.full(50, 2))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        lambda: [layers.Dense(1, activation="sigmoid")],
+        lambda: [tfspecnorm.layers.SpectralNorm(layers.Dense(1, activation="sigmoid"))],
+        lambda: [layers.Dense(1), layers.Activation("hard_sigmoid")],
+        lambda: [keras.Sequential([layers.Dense(1, activation="sigmoid")])],
+    ],
+)
+def test_one_output_must_be_a_logit(last):
+    """A probability is positive for either class."""
+    model = linear(*last(), shape=(4,))
+    with pytest.raises(ValueError, match="must have a logit as its only output.*sigmoid"):
+        tfspecnorm.certified_radius(model, tools.random(2, 4), np.array([0, 1]))

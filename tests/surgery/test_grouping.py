@@ -196,5 +196,5 @@ def test_what_cannot_be_grouped_is_refused():
 
     model = Own()
     model(np.ones((1, 4)))
-    with pytest.raises(ValueError, match="must be a Sequential or Functional model"):
+    with pytest.raises(ValueError, match="must be a plain Sequential or Functional"):
         tfspecnorm.grouped(model)

@@ -271,14 +271,12 @@ def test_bad_wrap():
     model = graph_model()
     with pytest.raises(ValueError, match="`where` must choose at least one layer"):
         tfspecnorm.wrap(model, SpectralNorm, where=lambda layer: False)
-    with pytest.raises(ValueError, match="known kernels.*Received: layer=Flatten"):
+    with pytest.raises(ValueError, match="`where` must choose at least one layer with known ker"):
         flat = keras.Sequential([keras.Input((2, 3)), layers.Flatten()])
         tfspecnorm.wrap(flat, SpectralNorm, where=lambda layer: True)
     with pytest.raises(ValueError, match="`wrapper` must return a wrapper of.*returning None"):
         tfspecnorm.wrap(model, lambda layer: None)
-    with pytest.raises(
-        ValueError, match="`wrapper` must return a wrapper of.*SpectralNormalization"
-    ):
+    with pytest.raises(ValueError, match="`wrapper` must be a wrapper of.*SpectralNormalization"):
         tfspecnorm.wrap(model, layers.SpectralNormalization)
     with pytest.raises(ValueError, match="are wrapped already. Received: where=None"):
         tfspecnorm.wrap(tfspecnorm.wrap(model, SpectralNorm), SpectralNorm)
@@ -342,21 +340,6 @@ def test_layers_of_one_name_in_one_holder():
     model(tools.random(2, 5))
     with pytest.raises(ValueError, match="cannot be exchanged.*each of a name of its own"):
         tfspecnorm.wrap(model, SpectralNorm)
-
-
-def test_functional_subclass_with_a_call_of_its_own():
-    class Doubled(keras.Model):
-        def __init__(self, units):
-            inputs = keras.Input((4,))
-            super().__init__(inputs, layers.Dense(units)(inputs))
-
-        def call(self, inputs, training=None, mask=None):
-            return 2 * super().call(inputs)
-
-    inputs = keras.Input((4,))
-    for model in (Doubled(3), keras.Model(inputs, Doubled(3)(inputs))):
-        with pytest.raises(ValueError, match="a Functional model without a `call` of its own"):
-            tfspecnorm.wrap(model, SpectralNorm)
 
 
 def test_recurrent_layers_are_wrapped_as_a_whole():

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tfspecnorm._checks import check_path
 from tfspecnorm._files import writing
 from tfspecnorm._optional import optional
 
@@ -50,6 +51,7 @@ def table(report: Any) -> Any:
 
 def plot(report: Any, path: Any) -> None:
     """A picture of a spectral report: the norms of each kernel, one above the other."""
+    path = Path(check_path("path", path))
     figure_class = optional("matplotlib.figure", _EXTRA).Figure
     names = [
         record.layer if record.kernel == "kernel" else f"{record.layer}/{record.kernel}"
@@ -71,7 +73,6 @@ def plot(report: Any, path: Any) -> None:
     axes.set_title(report.model)
     axes.legend()
     axes.grid(axis="x", alpha=0.3)
-    path = Path(path)
     with writing(path) as partial:
         figure.savefig(partial, dpi=150)
 

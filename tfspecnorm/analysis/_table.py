@@ -28,7 +28,7 @@ def register_constant(layer_class: type, rule: Rule | None = None) -> Callable[.
         `rule`.
 
     Raises:
-        ValueError: If `layer_class` is no layer class.
+        ValueError: If `layer_class` is no layer class, or `rule` no function.
 
     Example:
 
@@ -41,12 +41,17 @@ def register_constant(layer_class: type, rule: Rule | None = None) -> Callable[.
     >>> constant_of(Halved(), (None, 3))
     0.5
     """
-    if rule is None:
-        return lambda function: register_constant(layer_class, function)
     if not (isinstance(layer_class, type) and issubclass(layer_class, keras.layers.Layer)):
         raise ValueError(
             "Argument `layer_class` must be a subclass of `keras.layers.Layer`. "
             f"Received: layer_class={layer_class!r}"
+        )
+    if rule is None:
+        return lambda function: register_constant(layer_class, function)
+    if not callable(rule):
+        raise ValueError(
+            "Argument `rule` must be a function from a layer and the shape of its input to its "
+            f"constant, or `None`. Received: rule={rule!r}"
         )
     _RULES[layer_class] = rule
     return rule
@@ -67,11 +72,21 @@ def constant_of(layer: Any, input_shape: tuple) -> float | None:
     Returns:
         The constant, or `None` for a layer that is unknown or has none.
 
+    Raises:
+        ValueError: If an argument is not as above, or the layer is not built.
+
     Example:
 
     >>> constant_of(keras.layers.UpSampling2D(2), (None, 8, 8, 3))
     2.0
     """
+    if not isinstance(layer, keras.layers.Layer):
+        raise ValueError(f"Argument `layer` must be a Keras layer. Received: layer={layer!r}")
+    if not isinstance(input_shape, (list, tuple)) or not input_shape:
+        raise ValueError(
+            "Argument `input_shape` must be a shape with the batch axis. "
+            f"Received: input_shape={input_shape!r}"
+        )
     base = next((base for base in type(layer).__mro__ if base in _RULES), None)
     # A subclass that computes something else has no constant until it is registered itself.
     if base is None or type(layer).call is not base.call:

@@ -1,13 +1,14 @@
 """Visits every call of a layer in a Sequential or Functional model, in the order of the data."""
 
-import inspect
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
 from keras import tree
 
+from tfspecnorm._graph import GraphCall, graph_of, runs_its_layers, tensors_in
 from tfspecnorm.kernels.holders import is_graph
 
 
@@ -50,94 +51,61 @@ def walk(model: keras.Model, inputs: list[Signal], visit: Visit, path: str = "")
     Args:
         model: Sequential or Functional model.
         inputs: One signal for each of its inputs.
-        visit: Function from a call to the constant of its outputs. Models in the model are
-            entered, not visited.
+        visit: Function from a call to the constant of its outputs. Models in the model that run
+            their layers are entered, not visited.
         path: Prefix of the paths.
     """
-    if isinstance(model, keras.Sequential):
-        (signal,) = inputs
-        masked = False
-        for layer in model.layers:
-            if not isinstance(layer, keras.layers.InputLayer):
-                complete = not (masked and "mask" in inspect.signature(layer.call).parameters)
-                (signal,) = _pass(layer, [signal], [signal], complete, visit, path)
-                masked = masked or _makes_mask(layer)
-        return [signal]
-    config = model.get_config()
-    operations = {operation.name: operation for operation in model.operations}
-    found: dict[tuple, Signal] = {}
-    for key, signal in zip(_keys(config["input_layers"]), inputs, strict=True):
-        found[key] = signal
-    waiting = [
-        (entry["name"], index, node)
-        for entry in config["layers"]
-        for index, node in enumerate(entry["inbound_nodes"])
-    ]
-    while waiting:
-        ready = [item for item in waiting if all(key in found for key in _sources(item[2]))]
-        for name, index, node in ready:
-            signals = [found[key] for key in _sources(node["args"])]
-            arguments = _filled(node["args"], found)
-            # `training=True` makes dropout drop at inference; what an option means is unknown.
-            options = [*node["kwargs"].values(), *node["args"][1:]]
-            is_layer = isinstance(operations[name], keras.layers.Layer)
-            complete = not is_layer or all(option in (None, False) for option in options)
-            outputs = _pass(operations[name], signals, arguments, complete, visit, path)
-            found |= {(name, index, place): part for place, part in enumerate(outputs)}
-        waiting = [item for item in waiting if item not in ready]
-    return [found[key] for key in _keys(config["output_layers"])]
+    graph = graph_of(model, [signal.tensor.shape for signal in inputs])
+    found = {
+        id(tensor): Signal(tensor, signal.constant)
+        for tensor, signal in zip(graph.inputs, inputs, strict=True)
+    }
+    for call in graph.calls:
+        outputs = _pass(call, found, visit, path)
+        found |= {id(signal.tensor): signal for signal in outputs}
+    return [found[id(tensor)] for tensor in graph.outputs]
 
 
-def _makes_mask(layer: Any) -> bool:
-    """Whether a layer sends a mask on: in a Functional model the mask is an argument."""
-    return isinstance(layer, keras.layers.Masking) or bool(getattr(layer, "mask_zero", False))
-
-
-def _pass(
-    layer: Any, signals: list[Signal], arguments: list[Any], complete: bool, visit: Visit, path: str
-) -> list[Signal]:
+def _pass(call: GraphCall, found: dict[int, Signal], visit: Visit, path: str) -> list[Signal]:
+    """The outputs of a call, with their constants."""
+    layer = call.operation
     path = f"{path}{layer.name}"
-    if is_graph(layer) and complete:
-        return walk(layer, signals, visit, f"{path}/")
-    outputs = tree.flatten(layer.compute_output_spec(*_tensors(arguments)))
-    if all(output.dtype == "bool" for output in outputs):
-        # A mask in the making jumps; what receives it says so.
-        return [Signal(output, math.inf) for output in outputs]
+    # `training=True` makes dropout drop at inference; what an option means is unknown.
+    options = list(call.kwargs.values())
+    if isinstance(layer, keras.layers.Layer):
+        options += call.args[1:]
+    complete = all(option is None or option is False for option in tree.flatten(options))
+    if complete and is_graph(layer) and runs_its_layers(layer):
+        inputs = _inputs_of(layer, call.args[0], found)
+        if inputs is not None:
+            constants = [signal.constant for signal in walk(layer, inputs, visit, f"{path}/")]
+            return list(map(Signal, call.outputs, constants))
+    if all(output.dtype == "bool" for output in call.outputs):
+        # Booleans jump, so they have no constant.
+        return [Signal(output, math.inf) for output in call.outputs]
+    signals = [found[id(tensor)] for tensor in tensors_in(call.args)]
+    arguments = tree.map_structure(
+        lambda part: found[id(part)] if isinstance(part, keras.KerasTensor) else part,
+        list(call.args),
+    )
     constant = visit(Call(path, layer, signals, arguments, complete))
-    return [Signal(output, constant) for output in outputs]
+    return [Signal(output, constant) for output in call.outputs]
 
 
-def _tensors(node: Any) -> Any:
-    """The arguments of a call with the tensor of each signal in its place."""
-    if isinstance(node, Signal):
-        return node.tensor
-    return [_tensors(part) for part in node] if isinstance(node, list) else node
-
-
-def _keys(structure: Any) -> list[tuple]:
-    """`(name, node, tensor)` of each input or output in a configuration."""
-    flat = tree.flatten(structure)
-    return [tuple(flat[start : start + 3]) for start in range(0, len(flat), 3)]
-
-
-def _sources(node: Any) -> list[tuple]:
-    """Keys of the tensors in the configuration of a call, in order."""
-    if isinstance(node, dict):
-        if node.get("class_name") == "__keras_tensor__":
-            return [tuple(node["config"]["keras_history"])]
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        return [key for part in node for key in _sources(part)]
-    return []
-
-
-def _filled(node: Any, found: dict[tuple, Signal]) -> Any:
-    """The arguments of a call with the signals in their places."""
-    if isinstance(node, dict) and node.get("class_name") == "__keras_tensor__":
-        return found[tuple(node["config"]["keras_history"])]
-    if isinstance(node, (list, tuple)):
-        return [_filled(part, found) for part in node]
-    return node
+def _inputs_of(model: keras.Model, given: Any, found: dict[int, Signal]) -> list[Signal] | None:
+    """What a nested model is given, in the order of its inputs; `None` if that is not known."""
+    if isinstance(given, dict) and (
+        isinstance(model, keras.Sequential) or not isinstance(model.input, dict)
+    ):
+        # Keras sorts them by the names of the inputs.
+        names = [tensor.name for tensor in model.inputs]
+        if not set(names) <= set(given):
+            return None
+        given = [given[name] for name in names]
+    tensors = tensors_in(given)
+    if len(tensors) != len(model.inputs) or len(tensors) != len(tree.flatten(given)):
+        return None
+    return [found[id(tensor)] for tensor in tensors]
 
 
 def input_signals(model: keras.Model, input_shape: Any = None) -> list[Signal]:
@@ -159,7 +127,8 @@ def input_signals(model: keras.Model, input_shape: Any = None) -> list[Signal]:
         isinstance(shape, (list, tuple))
         and len(shape) + 1 == len(tensor.shape)
         and all(
-            own is None or asked == own for asked, own in zip(shape, tensor.shape[1:], strict=True)
+            isinstance(asked, numbers.Integral) and asked > 0 and (own is None or asked == own)
+            for asked, own in zip(shape, tensor.shape[1:], strict=True)
         )
         for shape, tensor in zip(shapes, tensors, strict=True)
     )

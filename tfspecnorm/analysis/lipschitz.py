@@ -7,11 +7,12 @@ from typing import Any
 import keras
 
 from tfspecnorm._checks import check_model
+from tfspecnorm._graph import runs_its_layers
 from tfspecnorm._rebuilding import wrappers_in
 from tfspecnorm.analysis._constants import constant_of
 from tfspecnorm.analysis._walk import Call, input_signals, walk
 from tfspecnorm.kernels.holders import is_graph
-from tfspecnorm.surgery import fold
+from tfspecnorm.surgery.folding import fold_for_inference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,15 @@ class LipschitzReport:
         """Whether the bound holds for inputs of these shapes, given without the batch axis.
 
         It holds for the shapes that it was computed for; other ones are not covered.
+
+        Raises:
+            ValueError: If a shape is no tuple or list.
         """
+        if not all(isinstance(shape, (list, tuple)) for shape in input_shapes):
+            raise ValueError(
+                "Argument `input_shapes` must be shapes without the batch axis. "
+                f"Received: input_shapes={input_shapes!r}"
+            )
         if len(input_shapes) != len(self.input_shapes):
             return False
         return all(
@@ -133,13 +142,14 @@ def lipschitz_bound(model: keras.Model, input_shape: Any = None) -> LipschitzRep
     arXiv:1804.04368.
     """
     check_model(model)
-    if not is_graph(model):
+    if not is_graph(model) or not runs_its_layers(model):
         raise ValueError(
-            "Argument `model` must be a Sequential or Functional model: what another one does "
-            f"with its layers is not known. Received: {type(model).__name__} named '{model.name}'"
+            "Argument `model` must be a Sequential or Functional model without a `call` of its "
+            "own: what another one does with its layers is not known. "
+            f"Received: {type(model).__name__} named '{model.name}'"
         )
     inputs = input_signals(model, input_shape)
-    plain = fold(model) if wrappers_in(model) else model
+    plain = fold_for_inference(model) if wrappers_in(model) else model
     factors: list[LayerFactor] = []
 
     def visit(call: Call) -> float:
@@ -203,8 +213,12 @@ _MERGING = {
 
 
 def _operation_factor(call: Call) -> float:
-    """Factor of the sum of the inputs' constants, for `x + y`, `x - y` and numbers beside x."""
+    """Factor of the sum of the inputs' constants, for `x + y`, `x - y`, `x[:, 0]`, `2 * x`, ..."""
+    if type(call.layer).__module__.partition(".")[0] != "keras":
+        return math.inf
     name = type(call.layer).__name__
+    if name == "GetItem":
+        return 1.0 if _selects_once(call) else math.inf
     numbers = [part for part in call.arguments if isinstance(part, (int, float))]
     if len(call.arguments) != len(call.inputs) + len(numbers):
         return math.inf
@@ -218,6 +232,29 @@ def _operation_factor(call: Call) -> float:
         if name in ("TrueDivide", "Divide") and numbers[0] is call.arguments[1]:
             return 1 / abs(numbers[0]) if numbers[0] else math.inf
     return math.inf
+
+
+def _selects_once(call: Call) -> bool:
+    """Whether a slice such as `x[:, 0]` takes each entry of a sample once at most.
+
+    The batch axis must stay as it is, and no axis may be cut whose size is unknown: a result of
+    unknown size could be repeated to fit another one.
+    """
+    _, key = call.arguments
+    key = list(key) if isinstance(key, (list, tuple)) else [key]
+    shape = call.inputs[0].tensor.shape
+    taking = [part for part in key if part is not None and part is not Ellipsis]
+    if not all(isinstance(part, (int, slice)) for part in taking) or isinstance(key[0], int):
+        return False
+    if Ellipsis not in key:
+        key.append(Ellipsis)
+    place = key.index(Ellipsis)
+    key[place : place + 1] = [slice(None)] * (len(shape) - len(taking))
+    axes = [part for part in key if part is not None]
+    return key[0] == slice(None) and all(
+        isinstance(part, int) or part == slice(None) or size is not None
+        for part, size in zip(axes, shape, strict=True)
+    )
 
 
 def _same_shapes(call: Call) -> bool:

@@ -8,6 +8,7 @@ from keras import ops
 
 from tfspecnorm import norms
 from tfspecnorm._checks import check_boolean, check_model
+from tfspecnorm._graph import runs_its_layers
 from tfspecnorm.analysis import _rendering
 from tfspecnorm.analysis._linear import certified_norm, value_of
 from tfspecnorm.analysis._records import KernelRecord, SpectralReport
@@ -79,11 +80,12 @@ def spectral_report(
 
 def _layers_with_sizes(model: keras.Model, input_shape: Any) -> list[tuple[str, Any, tuple | None]]:
     """Path and layer for each layer with kernels, and the shape that it is called with."""
-    if not is_graph(model):
+    if not is_graph(model) or not runs_its_layers(model):
         if input_shape is not None:
             raise ValueError(
                 "Argument `input_shape` must be `None` for a model that is neither Sequential nor "
-                f"Functional. Received: input_shape={input_shape!r} for model '{model.name}'"
+                "Functional, or has a `call` of its own. "
+                f"Received: input_shape={input_shape!r} for model '{model.name}'"
             )
         chosen, inside = [], set()
         for layer in layers_in(model):

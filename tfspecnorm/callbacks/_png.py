@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfspecnorm._checks import check_path
 from tfspecnorm._files import writing
 
 # Number of channels: what the format calls it.
@@ -21,7 +22,7 @@ def write_png(path: str | os.PathLike, image: Any) -> None:
         image: `uint8` array `(height, width, channels)` with one channel or three.
 
     Raises:
-        ValueError: If the image is not as above.
+        ValueError: If an argument is not as above.
         OSError: If the file cannot be written; a file that was there stays.
 
     Example:
@@ -33,6 +34,7 @@ def write_png(path: str | os.PathLike, image: Any) -> None:
     ...     print(path.read_bytes()[1:4])
     b'PNG'
     """
+    check_path("path", path)
     image = np.asarray(image)
     if image.ndim != 3 or image.dtype != "uint8" or image.shape[2] not in _COLOURS:
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer, check_seed
+from tfspecnorm._checks import check_path, check_positive_integer, check_seed
 from tfspecnorm._files import check_writable
 from tfspecnorm.callbacks._png import write_png
 from tfspecnorm.callbacks._samples import (
@@ -102,7 +102,7 @@ class ImageGrid(keras.callbacks.Callback):
         generate: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__()
-        self.path = os.fspath(path)
+        self.path = check_path("path", path)
         self.rows = check_positive_integer("rows", rows)
         self.columns = check_positive_integer("columns", columns)
         self.every = check_positive_integer("every", every)

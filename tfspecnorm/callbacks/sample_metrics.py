@@ -14,6 +14,7 @@ from tfspecnorm.callbacks._samples import (
 )
 
 _METHODS = ("update_state", "result", "reset_state")
+_ATTRIBUTES = ("name", "extractor", "needs_real")
 
 
 class SampleMetrics(keras.callbacks.Callback):
@@ -80,9 +81,10 @@ class SampleMetrics(keras.callbacks.Callback):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.metrics = list(metrics)
+        self.metrics = list(metrics) if isinstance(metrics, Iterable) else [metrics]
         for metric in self.metrics:
-            if not all(callable(getattr(metric, method, None)) for method in _METHODS):
+            methods = all(callable(getattr(metric, method, None)) for method in _METHODS)
+            if not methods or not all(hasattr(metric, name) for name in _ATTRIBUTES):
                 raise ValueError(
                     "Argument `metrics` must be a list of metrics of generated images, see "
                     f"`tfspecnorm.metrics`. Received: {metric!r} among them"

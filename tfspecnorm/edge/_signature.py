@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import tree
 
+from tfspecnorm._graph import input_layers
+
 # Where a caller gives none.
 RANDOM_SAMPLES = 32
 _BATCH = 32
@@ -76,19 +78,10 @@ def inputs_of(model: keras.Model, input_shape: Any = None) -> list[Input]:
                 f"Received: input_shape=None with input '{tensor.name}' of shape {shape}"
             )
     return [
-        Input(name, shape, keras.backend.standardize_dtype(tensor.dtype))
-        for name, tensor, shape in zip(_names(model), tensors, shapes, strict=True)
+        # A file keeps the names of the input layers; a tensor's may be another.
+        Input(layer.name, shape, keras.backend.standardize_dtype(tensor.dtype))
+        for layer, tensor, shape in zip(input_layers(model), tensors, shapes, strict=True)
     ]
-
-
-def _names(model: keras.Model) -> list[str]:
-    """The names of the input layers, which a file keeps: a tensor's may be another."""
-    config = model.get_config()
-    if "input_layers" in config:
-        return [part for part in tree.flatten(config["input_layers"]) if isinstance(part, str)]
-    first = config["layers"][0]
-    known = first["class_name"] == "InputLayer"
-    return [first["config"]["name"] if known else tensor.name for tensor in model.inputs]
 
 
 def _checked(input_shape: Any, shapes: list[tuple[int | None, ...]]) -> tuple[int, ...]:

@@ -24,7 +24,8 @@ from tfspecnorm.edge._micro import check_installed, is_installed
 from tfspecnorm.edge._samples import CALIBRATION_LIMIT, read_samples
 from tfspecnorm.edge._signature import RANDOM_SAMPLES, Input, inputs_of, predict
 from tfspecnorm.edge.report import EdgeReport
-from tfspecnorm.surgery import fold, in_float32
+from tfspecnorm.surgery import in_float32
+from tfspecnorm.surgery.folding import fold_for_inference
 
 
 def export(
@@ -117,7 +118,7 @@ def export(
     _check_micro(micro, target)
     _files.check_writable(path, is_folder=target.is_folder)
     inputs = inputs_of(model, input_shape)
-    plain = in_float32(fold(model, batch_norm=batch_norm))
+    plain = in_float32(fold_for_inference(model, batch_norm))
     _check_finite(plain)
     calibrated = None
     if calibration is not None:

@@ -5,7 +5,17 @@ from typing import Any
 
 import keras
 
-from tfspecnorm.kernels.registry import is_registered, register_holder
+from tfspecnorm.kernels.registry import is_matrix, is_registered, register_holder, unknown_part
+
+# Their weights multiply entry by entry, whatever their shape.
+_WITHOUT_MAPS = tuple(
+    getattr(keras.layers, name)
+    for name in (
+        *("PReLU", "Normalization", "BatchNormalization"),
+        *("LayerNormalization", "GroupNormalization", "RMSNormalization"),
+    )
+    if hasattr(keras.layers, name)
+)
 
 
 @register_holder(keras.layers.TimeDistributed)
@@ -46,3 +56,15 @@ def layers_in(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
         parts = value.values() if isinstance(value, dict) else value
         waiting.extendleft(reversed(list(parts)))
     return found
+
+
+def has_unknown_matrix(layer: Any) -> bool:
+    """Whether a layer of unknown kernels has a matrix that is not one of a layer in it.
+
+    Of a layer that is known to hold others, whether that of them which is unknown has one.
+    """
+    part = unknown_part(layer)
+    if isinstance(part, _WITHOUT_MAPS):
+        return False
+    inner = {id(variable) for held in layers_in(part)[1:] for variable in held.weights}
+    return any(is_matrix(variable) and id(variable) not in inner for variable in part.weights)

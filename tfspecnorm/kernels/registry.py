@@ -198,10 +198,29 @@ def check_registered(layer: Any) -> None:
             f"one that holds such layers: {', '.join(sorted(map(public_name, _HOLDERS)))}. "
             "A layer of your own is made known by "
             "`tfspecnorm.kernels.register(YourLayer, describe)`, where `describe` returns the "
-            f"list of its `Kernel`s. Received: layer={name} named '{layer.name}'"
+            f"list of its `Kernel`s. Received: layer={name} named '{layer.name}'{_holding(layer)}"
         )
     for part in held_by(layer):
         _check_plain(part)
+
+
+def unknown_part(layer: Any) -> Any:
+    """The layer, or that one of the layers in it whose kernels are unknown."""
+    parts = _entry(_HOLDERS, layer)
+    held = [] if parts is None else list(parts(layer).values())
+    return unknown_part(held[0]) if held else layer
+
+
+def _holding(layer: Any) -> str:
+    part = unknown_part(layer)
+    if part is layer:
+        return ""
+    return f", which holds {type(part).__name__} named '{part.name}'"
+
+
+def is_matrix(variable: Any) -> bool:
+    """Whether a variable may be a linear map: a bias is none, whatever its shape."""
+    return len(variable.shape) > 1 and variable.name != "bias"
 
 
 def _check_plain(layer: Any) -> None:
@@ -256,12 +275,12 @@ def kernels_of(layer: Any, per_gate: bool = False) -> list[Kernel]:
         )
     described = {id(kernel.variable) for kernel in found}
     for variable in layer.weights:
-        if len(variable.shape) > 1 and variable.name != "bias" and id(variable) not in described:
+        if is_matrix(variable) and id(variable) not in described:
             raise ValueError(
                 "Argument `layer` must have no matrix beside its known kernels: register its "
                 "class with `tfspecnorm.kernels.register`. "
                 f"Received: layer={type(layer).__name__} named '{layer.name}' with "
-                f"'{variable.name}' of shape {tuple(variable.shape)}"
+                f"'{variable.name}' of shape {tuple(variable.shape)} ({variable.path})"
             )
     return [part for kernel in found for part in kernel.per_gate()] if per_gate else found
 

@@ -62,12 +62,32 @@ class Reparameterization(keras.layers.Wrapper):
             kwargs["dtype"] = layer.dtype_policy
         kwargs.setdefault("trainable", layer.trainable)
         super().__init__(layer, autocast=False, **kwargs)
+        # Whether the name is somebody's choice.
+        self.is_named = kwargs.get("name") is not None
         # Of the layer's variables, known from the first call on.
         self._stored_dtypes: tuple[str, ...] | None = None
         # See Note [Arguments].
         self._call_signature = _signature(self.call, layer.call)
         self.supports_masking = layer.supports_masking
         self._replace_methods()
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached for what does not exist. Answers of the layer in place of the wrapper would let
+        # Keras quantize or adapt it; and a copy in the making has no layer yet.
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            asked = name != "layer" and not name.startswith("_")
+            layer = getattr(self, "layer", None) if asked else None
+            if layer is None or not _has(layer, name):
+                raise AttributeError(
+                    f"'{type(self).__name__}' object has no attribute '{name}'"
+                ) from None
+        raise AttributeError(
+            f"'{type(self).__name__}' object has no attribute '{name}': that of the layer inside "
+            f"is `.layer.{name}`. The kernels that the layer computes with are "
+            "`.effective_kernels()`."
+        )
 
     def create_state(self, kernel: Kernel) -> None:
         """Add the variables that a kernel needs, by `self.add_state`."""
@@ -109,6 +129,11 @@ class Reparameterization(keras.layers.Wrapper):
         """The variables of the wrapper itself: all but those of the wrapped layer."""
         inner = {id(variable) for variable in self.layer.weights}
         return [variable for variable in self.weights if id(variable) not in inner]
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """The wrapped layer, which `summary(expand_nested=True)` shows."""
+        return [self.layer]
 
     @property
     def input_spec(self) -> Any:
@@ -156,6 +181,16 @@ class Reparameterization(keras.layers.Wrapper):
         # The wrapper builds its layer, so that a copy is built when the wrapper is.
         config["layer"].pop("build_config", None)
         return config
+
+    def load_own_variables(self, store: Any) -> None:
+        if len(store) == 0 and self.state:
+            raise ValueError(
+                f"Layer '{self.name}' ({type(self).__name__}) has "
+                f"{[variable.name for variable in self.state]} of its own, of which the file holds "
+                "none. If it was saved from a plain model, load it into the plain model first, and "
+                "wrap then: `model.load_weights(path)`, `model = tfspecnorm.wrap(model, ...)`."
+            )
+        super().load_own_variables(store)
 
     def get_build_config(self) -> dict[str, Any] | None:
         return self.layer.get_build_config() if self.built else None
@@ -322,6 +357,11 @@ class Reparameterization(keras.layers.Wrapper):
             return ops.cast(tensor, self.compute_dtype)
 
         return tree.map_structure(cast, outputs)
+
+
+def _has(layer: keras.layers.Layer, name: str) -> bool:
+    """Whether a layer has an attribute, or will have it once it is built."""
+    return hasattr(type(layer), name) or hasattr(layer, name)
 
 
 def _signature(own: Callable[..., Any], inner: Callable[..., Any]) -> inspect.Signature:

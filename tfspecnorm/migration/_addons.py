@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfspecnorm import kernels
-from tfspecnorm._checks import check_model
+from tfspecnorm._checks import check_model, check_path
 from tfspecnorm.layers import WeightNorm
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.migration._files import read
@@ -66,7 +66,7 @@ def load_tensorflow_addons(model: keras.Model, path: str | os.PathLike[str]) -> 
     [[2.0, 2.0]]
     """
     check_model(model)
-    path = os.fspath(path)
+    path = check_path("path", path)
     planned = [(layer, *_plan(path, layer, stored)) for layer, stored in read(path, model)]
     for layer, assignments, gain in planned:
         for variable, value in assignments:

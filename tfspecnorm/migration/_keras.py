@@ -7,7 +7,14 @@ import keras
 
 from tfspecnorm import kernels
 from tfspecnorm._checks import check_model
-from tfspecnorm._rebuilding import assign, carry_over, from_config, rebuild, wrappers_in
+from tfspecnorm._rebuilding import (
+    assign,
+    carry_over,
+    from_config,
+    makes_wrappers,
+    rebuild,
+    wrappers_in,
+)
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers import SpectralNorm
 from tfspecnorm.layers._reparameterization import Reparameterization
@@ -53,6 +60,11 @@ def from_keras(
     ('SpectralNorm', 'hidden')
     """
     check_model(model)
+    if not makes_wrappers(wrapper):
+        raise ValueError(
+            "Argument `wrapper` must be `tfspecnorm.layers.SpectralNorm`, or a function from a "
+            f"layer to its wrapper. Received: wrapper={wrapper!r}"
+        )
     old = {id(layer): layer for layer in layers_in(model) if _is_normalized(layer)}
     if not old:
         raise ValueError(

@@ -6,9 +6,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops, tree
+from keras import ops
 
 from tfspecnorm import kernels
+from tfspecnorm._graph import Graph, graph_of, runs_its_layers, tensors_in
 from tfspecnorm._rebuilding import assign, carry_over, rebuild
 from tfspecnorm.kernels import biases
 from tfspecnorm.kernels.holders import is_graph, layers_in
@@ -23,22 +24,26 @@ def followers(
     and if both run once in the whole model.
     """
     chosen = {id(layer) for layer in layers}
-    graphs = _graphs(model)
+    graphs = [graph_of(part) for part in _graphs(model)]
     runs = collections.Counter(key for graph in graphs for key in _runs(graph))
     return {
         id(layer): follower
         for graph in graphs
-        for layer, follower in _neighbours(graph)
+        for layer, follower, rank in _neighbours(graph)
         if id(layer) in chosen
         and runs[id(layer)] == runs[id(follower)] == 1
-        and _can_merge(layer, follower)
+        and _can_merge(layer, follower, rank)
     }
 
 
 def merged(
-    model: keras.Model,
+    model: keras.Model, keeps_classes: bool = True
 ) -> tuple[keras.Model, list[tuple[keras.layers.Layer, keras.layers.BatchNormalization]]]:
     """The model with every batch normalization merged that directly follows a plain layer.
+
+    Args:
+        model: Built model without wrappers.
+        keeps_classes: As in `rebuild`.
 
     Returns:
         The new model, or the given one if there is none, and the pairs of layer and follower.
@@ -52,6 +57,7 @@ def merged(
         lambda layer: with_bias(layer) if id(layer) in removed else None,
         set(removed),
         {id(follower) for follower in removed.values()},
+        keeps_classes,
     )
     found = []
     for old, new in pairs:
@@ -105,75 +111,49 @@ def _graphs(model: keras.Model) -> list[keras.Model]:
     waiting = [model]
     while waiting:
         graph = waiting.pop()
-        if is_graph(graph) and id(graph) not in found:
+        if is_graph(graph) and runs_its_layers(graph) and id(graph) not in found:
             found[id(graph)] = graph
             waiting += graph.layers
     return list(found.values())
 
 
-def _runs(graph: keras.Model) -> list[int]:
+def _runs(graph: Graph) -> list[int]:
     """The `id` of a layer for each call of it in a graph, also of what a layer holds."""
-    if isinstance(graph, keras.Sequential):
-        calls = dict.fromkeys((layer.name for layer in graph.layers), 1)
-    else:
-        calls = {part["name"]: len(part["inbound_nodes"]) for part in graph.get_config()["layers"]}
-    found = []
-    for layer in graph.layers:
-        parts = [layer] if is_graph(layer) else layers_in(layer)
-        found += [id(part) for part in parts for _ in range(calls[layer.name])]
-    return found
-
-
-def _neighbours(graph: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
-    """Pairs of a layer and the only layer that takes its only output."""
-    if isinstance(graph, keras.Sequential):
-        return list(zip(graph.layers, graph.layers[1:], strict=False))
-    config = graph.get_config()
-    layers = {layer.name: layer for layer in graph.layers}
-    calls: dict[str, list[str]] = {}
-    sources = {}
-    for entry in config["layers"]:
-        nodes = entry["inbound_nodes"]
-        # Keras passes a mask on as an argument; a batch normalization computes without it here.
-        unused = "mask" if _is_batch_normalization(layers.get(entry["name"])) else None
-        inputs = [name for node in nodes for name in _producers(node, unused)]
-        for name in inputs:
-            calls.setdefault(name, []).append(entry["name"])
-        if len(nodes) == 1 and len(inputs) == 1:
-            sources[entry["name"]] = inputs[0]
-    for history in _histories(config["output_layers"]):
-        calls.setdefault(history, []).append("")
     return [
-        (layers[source], layers[name])
-        for name, source in sources.items()
-        if name in layers and source in sources and source in layers and len(calls[source]) == 1
+        id(part)
+        for call in graph.calls
+        if isinstance(call.operation, keras.layers.Layer)
+        for part in ([call.operation] if is_graph(call.operation) else layers_in(call.operation))
     ]
 
 
-def _producers(node: Any, unused: str | None) -> list[str]:
-    """Names of the layers whose outputs occur in the configuration of a call."""
-    if isinstance(node, dict):
-        if node.get("class_name") == "__keras_tensor__":
-            return [node["config"]["keras_history"][0]]
-        node = [value for key, value in node.items() if key != unused]
-    if isinstance(node, (list, tuple)):
-        return [name for part in node for name in _producers(part, unused)]
-    return []
+def _neighbours(graph: Graph) -> list[tuple[keras.layers.Layer, keras.layers.Layer, int]]:
+    """A layer, the only layer that takes its only output, and the number of its axes."""
+    makers = {id(tensor): call.operation for call in graph.calls for tensor in call.outputs}
+    uses = collections.Counter(id(makers.get(id(tensor))) for tensor in graph.outputs)
+    pairs = []
+    for call in graph.calls:
+        kwargs = dict(call.kwargs)
+        if _is_batch_normalization(call.operation):
+            # Keras passes a mask on as an argument; it does not matter in evaluation.
+            kwargs.pop("mask", None)
+        tensors = tensors_in((call.args, kwargs))
+        sources = [makers.get(id(tensor)) for tensor in tensors]
+        uses.update(id(source) for source in sources)
+        # With `training=True` a batch normalization never computes with its moving averages.
+        if len(sources) == 1 and not kwargs.get("training"):
+            pairs.append((sources[0], call.operation, len(tensors[0].shape)))
+    single = {id(follower) for _, follower, _ in pairs}
+    return [pair for pair in pairs if id(pair[0]) in single and uses[id(pair[0])] == 1]
 
 
-def _histories(outputs: Any) -> list[str]:
-    """Names in the configuration of a model's outputs: `[name, node, tensor]`, nested."""
-    return [part for part in tree.flatten(outputs) if isinstance(part, str)]
-
-
-def _can_merge(layer: keras.layers.Layer, follower: keras.layers.Layer) -> bool:
+def _can_merge(layer: keras.layers.Layer, follower: keras.layers.Layer, rank: int) -> bool:
     if not _is_batch_normalization(follower) or not biases.takes_bias(layer):
         return False
     if not biases.computes_as_keras(layer) or biases.activation_of(layer) is not None:
         return False
     bias = biases.bias_of(layer)
     *blocks, _, outputs = kernels.kernels_of(layer)[-1].linear_map.matrix_shape
-    rank = len(layer.output.shape)
     axis = follower.axis % rank
     return (
         len(bias.shape) == 1

@@ -81,16 +81,34 @@ def fold(
     check_model(model)
     check_boolean("report", report)
     check_boolean("batch_norm", batch_norm)
-    new_model, folded = _without_wrappers(model)
+    new_model, folded = _folded(model, batch_norm)
+    return (new_model, folded) if report else new_model
+
+
+def fold_for_inference(model: keras.Model, batch_norm: bool = False) -> keras.Model:
+    """The folded model, of which nothing but the outputs is wanted.
+
+    A subclass of a Functional or Sequential model becomes a plain one, unless it has a `call` of
+    its own: what it does in training does not matter.
+    """
+    return _folded(model, batch_norm, keeps_classes=False)[0]
+
+
+def _folded(
+    model: keras.Model, batch_norm: bool, keeps_classes: bool = True
+) -> tuple[keras.Model, list[FoldedLayer]]:
+    new_model, folded = _without_wrappers(model, keeps_classes)
     if batch_norm:
-        new_model, followed = _batch_normalization.merged(new_model)
+        new_model, followed = _batch_normalization.merged(new_model, keeps_classes)
         for layer, follower in followed:
             entry = folded.get(id(layer)) or _plain_entry(layer)
             folded[id(layer)] = dataclasses.replace(entry, batch_norm=follower.name)
-    return (new_model, list(folded.values())) if report else new_model
+    return new_model, list(folded.values())
 
 
-def _without_wrappers(model: keras.Model) -> tuple[keras.Model, dict[int, FoldedLayer]]:
+def _without_wrappers(
+    model: keras.Model, keeps_classes: bool
+) -> tuple[keras.Model, dict[int, FoldedLayer]]:
     """The model without wrappers, and what was folded by the `id` of the new layer."""
     wrappers = wrappers_in(model)
     for layer in wrappers:
@@ -101,7 +119,10 @@ def _without_wrappers(model: keras.Model) -> tuple[keras.Model, dict[int, Folded
             )
     chosen = {id(layer) for layer in wrappers}
     new_model, pairs = rebuild(
-        model, lambda layer: _plain(layer) if id(layer) in chosen else None, chosen
+        model,
+        lambda layer: _plain(layer) if id(layer) in chosen else None,
+        chosen,
+        keeps_classes=keeps_classes,
     )
     if wrappers_in(new_model):
         raise ValueError(

@@ -3,6 +3,7 @@
 import keras
 
 from tfspecnorm._checks import check_model
+from tfspecnorm._graph import is_subclass
 from tfspecnorm._grouped_model import GroupedModel
 from tfspecnorm._rebuilding import wrappers_in
 from tfspecnorm.kernels.holders import is_graph
@@ -42,10 +43,11 @@ def grouped(model: keras.Model) -> keras.Model:
     True
     """
     check_model(model)
-    if not is_graph(model):
+    if not is_graph(model) or is_subclass(model):
         raise ValueError(
-            "Argument `model` must be a Sequential or Functional model: which layers another one "
-            f"calls is unknown. Received: model={type(model).__name__} named '{model.name}'"
+            "Argument `model` must be a plain Sequential or Functional model: a subclass may call "
+            "other layers, and would lose its class. "
+            f"Received: model={type(model).__name__} named '{model.name}'"
         )
     if not any(isinstance(part, DividedByNorm) for part in wrappers_in(model)):
         raise ValueError(

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from tfspecnorm._checks import check_model
 from tfspecnorm._rebuilding import carry_over, rebuild
 from tfspecnorm.kernels.holders import is_graph, layers_in
 
@@ -19,7 +20,11 @@ def in_float32(model: keras.Model) -> keras.Model:
 
     Returns:
         The given model, or a new one of the same layers and names.
+
+    Raises:
+        ValueError: If the model is not built, or a layer cannot be rebuilt.
     """
+    check_model(model)
     chosen = {id(part) for part in layers_in(model) if not is_graph(part) and _is_other(part)}
     if not chosen:
         return model

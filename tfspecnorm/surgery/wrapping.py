@@ -7,8 +7,15 @@ import keras
 
 from tfspecnorm import kernels
 from tfspecnorm._checks import check_boolean, check_model
-from tfspecnorm._rebuilding import assign, carry_over, from_config, rebuild, wrappers_in
-from tfspecnorm.kernels.holders import is_graph, layers_in
+from tfspecnorm._rebuilding import (
+    assign,
+    carry_over,
+    from_config,
+    makes_wrappers,
+    rebuild,
+    wrappers_in,
+)
+from tfspecnorm.kernels.holders import has_unknown_matrix, is_graph, layers_in
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization, grouping
 
@@ -24,6 +31,8 @@ def wrap(
 ) -> keras.Model:
     """A new model in which layers are wrapped; weights are carried over.
 
+    A wrapper has the name of its layer, unless it is made with a name, so that outputs, losses by
+    name and `get_layer` stay as they were. `summary(expand_nested=True)` shows what is inside.
     Shared layers stay shared and nested models are entered. The state of the wrappers starts
     from the carried kernels: vectors converged, a `scales.Learned()` at their σ. A layer that
     holds other layers (`TimeDistributed`, a subclassed layer or model) is rebuilt from its
@@ -37,10 +46,11 @@ def wrap(
             from layer class to one of these, or to `None` to leave layers of that class alone. A
             layer follows the rule of its nearest base class; without one it stays. A
             `Bidirectional` without a rule of its own follows that of the layer in it.
-        where: Function that says of a layer whether to wrap it; it is asked for layers inside
-            other layers too. Defaults to every layer with known kernels in the model, in
-            models nested in it, and in layers such as `TimeDistributed`, that is not wrapped
-            already.
+        where: Function that says of a layer whether to wrap it, for example
+            `lambda layer: layer.name != "head"`; it is asked for layers inside other layers too.
+            What it accepts without a matrix, such as a `ReLU`, stays as it is. Defaults to every
+            layer with known kernels in the model, in models nested in it, and in layers such as
+            `TimeDistributed`, that is not wrapped already.
         remove_batch_normalization: Whether each `BatchNormalization` that directly follows a
             chosen layer is taken out, since it would undo what the wrapper does. What it computes
             in evaluation goes into the layer's kernel, and into its bias, which is created if
@@ -53,16 +63,17 @@ def wrap(
         New Keras model, not compiled. The given one is unchanged.
 
     Raises:
-        ValueError: If the model is not built, no layer is chosen, a chosen layer has no known
-            kernels, a layer cannot be rebuilt, or there is no batch normalization to remove.
+        ValueError: If an argument is not as above, the model is not built, no layer with known
+            kernels is chosen, a chosen layer has a matrix that is not known, a layer cannot be
+            rebuilt, or there is no batch normalization to remove.
 
     Example:
 
     >>> from tfspecnorm import layers
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="hidden")])
     >>> wrapped = wrap(model, layers.SpectralNorm)
-    >>> type(wrapped.layers[0]).__name__, wrapped.layers[0].layer.name
-    ('SpectralNorm', 'hidden')
+    >>> type(wrapped.get_layer("hidden")).__name__, type(wrapped.get_layer("hidden").layer).__name__
+    ('SpectralNorm', 'Dense')
     >>> rules = {keras.layers.Conv2D: layers.MeanSpectralNorm, keras.layers.Dense: None}
     >>> inputs = [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, use_bias=False)]
     >>> head = [keras.layers.BatchNormalization(), keras.layers.Flatten(), keras.layers.Dense(2)]
@@ -74,15 +85,19 @@ def wrap(
     check_boolean("remove_batch_normalization", remove_batch_normalization)
     check_boolean("grouped", grouped)
     rule = _rule(wrapper)
+    if where is not None and (not callable(where) or isinstance(where, (type, keras.layers.Layer))):
+        raise ValueError(
+            "Argument `where` must be a function that says of a layer whether to wrap it, or "
+            f"`None`. Received: where={where!r}"
+        )
     layers = _candidates(model, where, rule)
     if not layers:
         wrapped = wrappers_in(model) and where is None
         raise ValueError(
-            "Argument `where` must choose at least one layer of the model"
+            "Argument `where` must choose at least one layer with known kernels"
             f"{'; those with known kernels are wrapped already' if wrapped else ''}. "
             f"Received: where={where!r} for model '{model.name}'"
         )
-    taken = {layer.name for layer in layers_in(model)}
     removed = _batch_normalization.followers(model, layers) if remove_batch_normalization else {}
     if remove_batch_normalization and not removed:
         raise ValueError(
@@ -90,7 +105,8 @@ def wrap(
             "BatchNormalization directly follows a chosen layer. "
             f"Received: remove_batch_normalization=True for model '{model.name}'"
         )
-    exchanged, created = set(), set()
+    exchanged: set[int] = set()
+    created: dict[int, str] = {}
 
     def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
         if layer not in layers:
@@ -107,9 +123,9 @@ def wrap(
                 "Argument `wrapper` must return a wrapper of `tfspecnorm.layers`, or the layer "
                 f"itself to leave it as it is. Received: wrapper={wrapper!r}, returning {new!r}"
             )
-        if new.name in taken:
-            new.name = f"{new.name}_{layer.name}"
-        created.add(new.name)
+        if not new.is_named:
+            new.name = layer.name
+        created[id(layer)] = new.name
         return new
 
     new_model, pairs = rebuild(
@@ -126,7 +142,8 @@ def wrap(
             f"Received: where={where!r}, which chose {missed}"
         )
     for old, new in pairs:
-        added = [part for part in wrappers_in(new) if part.name in created]
+        names = {created.get(id(part)) for part in layers_in(old)}
+        added = [part for part in wrappers_in(new) if part.name in names]
         if not added:
             carry_over(old, new)
             continue
@@ -147,7 +164,7 @@ def _rule(wrapper: Any) -> Callable[[keras.layers.Layer], Wrapper | None]:
         classes = all(
             isinstance(key, type) and issubclass(key, keras.layers.Layer) for key in wrapper
         )
-        if classes and all(value is None or callable(value) for value in wrapper.values()):
+        if classes and all(value is None or makes_wrappers(value) for value in wrapper.values()):
 
             def nearest(layer: keras.layers.Layer) -> Wrapper | None:
                 rules = (wrapper[base] for base in type(layer).__mro__ if base in wrapper)
@@ -157,7 +174,7 @@ def _rule(wrapper: Any) -> Callable[[keras.layers.Layer], Wrapper | None]:
                 return rule
 
             return nearest
-    elif callable(wrapper):
+    elif makes_wrappers(wrapper):
         return lambda layer: wrapper
     raise ValueError(
         "Argument `wrapper` must be a wrapper of `tfspecnorm.layers`, a function from a layer to "
@@ -179,8 +196,14 @@ def _candidates(
         if isinstance(layer, keras.layers.InputLayer):
             continue
         wrapped = isinstance(layer, Reparameterization)
-        wanted = kernels.is_registered(layer) if where is None else where(layer)
+        known = kernels.is_registered(layer)
+        wanted = known if where is None else where(layer)
         wanted = wanted and rule(layer) is not None
+        if wanted and not wrapped and not known:
+            if has_unknown_matrix(layer):
+                kernels.check_registered(layer)
+            # There is nothing to wrap in it, or layers in it that `where` is asked for.
+            continue
         if wrapped or wanted:
             inside |= {id(part) for part in layers_in(layer)}
         if wanted and not wrapped:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from tfspecnorm._checks import check_path
 from tfspecnorm.edge._formats import keras_file, litert, onnx, saved_model
 from tfspecnorm.edge._formats.format import Format, Opened
 
@@ -18,7 +19,7 @@ __all__ = ["BY_SUFFIX", "Format", "Opened", "format_of"]
 
 def format_of(path: str | os.PathLike) -> Format:
     """The format of a path, or a `ValueError` that names the known ones."""
-    suffix = Path(path).suffix
+    suffix = Path(check_path("path", path)).suffix
     # The name ".tflite" has no suffix.
     if suffix not in BY_SUFFIX or (not suffix and Path(path).name.startswith(".")):
         known = ", ".join(
