@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from tfspecnorm import norms
-from tfspecnorm._checks import check_boolean
+from tfspecnorm._checks import check_boolean, check_positive_integer
 from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers import _options, _warm_start, scales
@@ -38,6 +38,7 @@ class DividedByNorm(Reparameterization):
         bound: Positive number c for s·W/max(σ/c, 1), or `None`.
         per_gate: Whether each gate of a recurrent kernel is a kernel of its own.
         jit_compile: `True`, `False` or `"auto"`.
+        tracked_vectors: Positive integer, vectors that follow the kernel in training.
         **kwargs: `name`, `dtype`, `trainable`.
     """
 
@@ -50,11 +51,13 @@ class DividedByNorm(Reparameterization):
         bound: float | None = None,
         per_gate: bool = False,
         jit_compile: bool | str = "auto",
+        tracked_vectors: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(layer, **kwargs)
         _options.check(power_iterations, bound, jit_compile)
         self.power_iterations = int(power_iterations)
+        self.tracked_vectors = check_positive_integer("tracked_vectors", tracked_vectors)
         self.norm = _options.resolved(norm)
         self.scale = scales.get(scale)
         self.bound = None if bound is None else float(bound)
@@ -259,8 +262,9 @@ class DividedByNorm(Reparameterization):
     def warm_up(self) -> None:
         """Converge the vectors to the kernels as they are now.
 
-        Call it after kernels were loaded or assigned from elsewhere: vectors of other kernels
-        make σ too small. Trainable scales are not touched.
+        Call it before training goes on with kernels from elsewhere: with the vectors of other
+        kernels the first training calls take σ for too small. Evaluation does not need it.
+        Trainable scales are not touched.
 
         Raises:
             ValueError: If the wrapper is not built.
@@ -300,6 +304,7 @@ class DividedByNorm(Reparameterization):
             "bound": self.bound,
             "per_gate": self.per_gate,
             "jit_compile": self.jit_compile,
+            "tracked_vectors": self.tracked_vectors,
             "scales_each_kernel": self._scales_each_kernel,
         }
 
@@ -311,7 +316,9 @@ class DividedByNorm(Reparameterization):
 
     def _norm(self, kernel: Kernel) -> Any:
         norm = self.norm.get(kernel.name) if isinstance(self.norm, dict) else self.norm
-        return norms.default_norm(kernel.linear_map) if norm is None else norm
+        norm = norms.default_norm(kernel.linear_map) if norm is None else norm
+        several = self.tracked_vectors > 1 and hasattr(norm, "tracking")
+        return norm.tracking(self.tracked_vectors) if several else norm
 
 
 def _current(variable: keras.Variable) -> Any:

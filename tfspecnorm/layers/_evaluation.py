@@ -39,7 +39,8 @@ def certain_share(task: norms.Task, sigma: Any) -> Any:
     if task.power_iterations:
         return 1.0
     upper = task.norm.upper_bound(ops.stop_gradient(task.kernel), task.linear_map)
-    return (1.0 - _ROUNDING) * at_most(ops.stop_gradient(sigma) / upper, 1.0)
+    sigma = ops.stop_gradient(sigma)
+    return (1.0 - _ROUNDING) * ops.where(sigma < upper, sigma / upper, 1.0)
 
 
 def at_most(value: Any, limit: float = _LARGE) -> Any:

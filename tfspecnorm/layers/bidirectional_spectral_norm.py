@@ -23,8 +23,8 @@ class BidirectionalSpectralNorm(DividedByNorm):
     `SpectralNorm`. As there, the gradient flows through σ, a call never assigns to W, and
     training moves the vectors alone.
 
-    Guarantee: the kernel that the layer computes with has (σ₁ + σ₂) / 2 = s, once the vectors
-    have converged; they start converged. It is an *estimate* of the size of the convolution.
+    Guarantee: outside of training the kernel that the layer computes with has (σ₁ + σ₂) / 2 = s
+    within 1e-3; in training it is tracked. It is an *estimate* of the size of the convolution.
     With weights drawn independently of variance v, those of W̄ have a variance of order
     1/(taps · (inputs + outputs)), as in Xavier's initialization.
 
@@ -37,6 +37,7 @@ class BidirectionalSpectralNorm(DividedByNorm):
         bound: Positive number c for s·W/max(σ/c, 1), or `None`.
         per_gate: Whether each gate of a recurrent kernel is divided by a norm of its own.
         jit_compile: As in `SpectralNorm`.
+        tracked_vectors: As in `SpectralNorm`.
         **kwargs: `name`, `dtype`, `trainable` of the wrapper.
 
     Call arguments: those of the wrapped layer, which it receives unchanged.
@@ -67,6 +68,7 @@ class BidirectionalSpectralNorm(DividedByNorm):
         bound: float | None = None,
         per_gate: bool = False,
         jit_compile: bool | str = "auto",
+        tracked_vectors: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -77,6 +79,7 @@ class BidirectionalSpectralNorm(DividedByNorm):
             bound=bound,
             per_gate=per_gate,
             jit_compile=jit_compile,
+            tracked_vectors=tracked_vectors,
             **kwargs,
         )
         for part in held_by(layer):

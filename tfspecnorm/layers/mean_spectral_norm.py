@@ -56,6 +56,7 @@ class MeanSpectralNorm(DividedByNorm):
         scale: As in `SpectralNorm`. With 1, networks whose layers truly have norm 1, such as
             depthwise and pointwise ones, hand on next to nothing when they are deep.
         jit_compile: As in `SpectralNorm`.
+        tracked_vectors: As in `SpectralNorm`.
         **kwargs: `name`, `dtype`, `trainable` of the wrapper. The mean has at least 32 bits.
 
     Call arguments: those of the wrapped layer, and `mask`.
@@ -85,10 +86,17 @@ class MeanSpectralNorm(DividedByNorm):
         norm: Any = None,
         jit_compile: bool | str = "auto",
         scale: Any = 1.0,
+        tracked_vectors: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            layer, power_iterations, norm=norm, scale=scale, jit_compile=jit_compile, **kwargs
+            layer,
+            power_iterations,
+            norm=norm,
+            scale=scale,
+            jit_compile=jit_compile,
+            tracked_vectors=tracked_vectors,
+            **kwargs,
         )
         _check_layer(layer)
         momentum = check_fraction("momentum", momentum)

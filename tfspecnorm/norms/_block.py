@@ -70,6 +70,12 @@ class Block(Configurable):
     def get_config(self) -> dict[str, Any]:
         return {"tracked_vectors": self.tracked_vectors}
 
+    def tracking(self, tracked_vectors: int) -> "Block":
+        """The same norm with another number of vectors, if it has one; else itself."""
+        if self.tracked_vectors != 1:
+            return self
+        return type(self).from_config({**self.get_config(), "tracked_vectors": tracked_vectors})
+
     def further_shapes(
         self, blocks: Sequence[int], images: int, others: int
     ) -> dict[str, tuple[int, ...]]:

@@ -56,14 +56,14 @@ def leading_vectors(matrix: Any) -> tuple[Any, Any]:
     return search(matrix, start, squarings=squarings, shapes=shapes)
 
 
-@traced_once()
+@traced_once(always=True)
 def _by_columns(matrix: Any, start: Any, squarings: int) -> tuple[Any, Any]:
     gram = ops.matmul(ops.swapaxes(matrix, -2, -1), matrix)
     right = leading_eigenvector(gram, start, squarings)
     return right, normalized(times(matrix, right), even(matrix[..., 0]))
 
 
-@traced_once()
+@traced_once(always=True)
 def _by_rows(matrix: Any, start: Any, squarings: int) -> tuple[Any, Any]:
     gram = ops.matmul(matrix, ops.swapaxes(matrix, -2, -1))
     left = leading_eigenvector(gram, start, squarings)
@@ -92,7 +92,7 @@ def upper_bound(matrix: Any) -> Any:
     return _upper_bound(matrix, by_rows=inputs < outputs, shapes=(tuple(blocks),))
 
 
-@traced_once()
+@traced_once(always=True)
 def _upper_bound(matrix: Any, by_rows: bool) -> Any:
     sides = (matrix, ops.swapaxes(matrix, -2, -1))
     power, logarithm = _power(

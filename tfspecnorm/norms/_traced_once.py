@@ -24,7 +24,7 @@ _KEPT = 256
 
 
 def traced_once(
-    sizes_matter: bool = False, loops: bool = False
+    sizes_matter: bool = False, always: bool = False
 ) -> Callable[..., Callable[..., Any]]:
     """Decorator of a pure function of tensors, see Note [Traced once].
 
@@ -35,7 +35,8 @@ def traced_once(
     Args:
         sizes_matter: Whether tensors of other sizes make a function of their own. Else the
             function knows no more than their numbers of axes.
-        loops: Whether it has loops, which JAX would compile anew in each call outside of `jit`.
+        always: Whether it is one operation outside of graphs, too, on TensorFlow and JAX: where
+            many operations have no gradient, or loops, which JAX would compile anew in each call.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,9 +50,9 @@ def traced_once(
             shapes: Sequence[tuple[int, ...]] | None = None,
             **options: Hashable,
         ) -> Any:
-            if loops and keras.backend.backend() == "jax":
+            if always and keras.backend.backend() == "jax":
                 return _compiled_by_jax(function, tuple(options))(*tensors, **options)
-            if not _in_a_graph():
+            if not (_in_a_graph() or always and _runs_eagerly()):
                 return function(*tensors, **options)
             import tensorflow as tf
 
@@ -69,6 +70,14 @@ def traced_once(
         return call
 
     return decorate
+
+
+def _runs_eagerly() -> bool:
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.executing_eagerly()
 
 
 def _in_a_graph() -> bool:

@@ -25,12 +25,15 @@ class Bidirectional(Block):
     are transposes of each other, and one power iteration serves for both. A block-diagonal map
     (groups, depthwise) has the largest norm of its blocks, in each of the two.
 
-    Guarantee: *estimate* from below of that mean, exact once the vectors have converged. As
-    for the mean's relation to the norm of the convolution itself, each of σ₁ and σ₂ lies
-    between 1/√(taps) of it and all of it, for stride 1.
+    Guarantee: *estimate* from below of that mean, as `Matrix` is of each norm. As for the mean's
+    relation to the norm of the convolution itself, each of σ₁ and σ₂ lies between 1/√(taps) of it
+    and all of it, for stride 1.
 
     State: `vector_u` and `vector_v` as in `Matrix`, and for several taps `adjoint_vector_u` of
     shape `(inputs,)` and `adjoint_vector_v` of shape `(taps · outputs,)`.
+
+    Args:
+        tracked_vectors: As in `Matrix`, for each of the two. Defaults to 1.
 
     Example:
 

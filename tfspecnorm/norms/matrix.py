@@ -27,13 +27,24 @@ class Matrix(Block):
     transposition, for a transposed convolution and an einsum the output axes are picked from
     the layer. A block-diagonal map (groups, depthwise) has the largest norm of its blocks.
 
-    Guarantee: *estimate* from below of the largest singular value of that matrix, exact once
-    the vectors have converged. For dense maps and embeddings the matrix is the layer's map.
+    Guarantee: *estimate* from below of the largest singular value of that matrix. In training it
+    follows the kernel; with the vectors of `search`, as evaluation measures, it is within 1e-3,
+    whatever happened to the kernel, and within rounding but where singular values nearly tie.
+    For dense maps and embeddings the matrix is the layer's map.
     For a convolution of stride 1 the map's own norm lies between σ and √(taps)·σ.
 
     State: `vector_u` of shape `(outputs,)` and `vector_v` of shape `(inputs · taps,)`, with a
     leading axis for blocks if there are several. A training step with one power iteration
-    reads the kernel twice: u ← Wᵀv / ‖Wᵀv‖, then σ = ‖W u‖ and v ← W u / σ.
+    reads the kernel twice: u ← Wᵀv / ‖Wᵀv‖, then σ = ‖W u‖ and v ← W u / σ. With
+    `tracked_vectors=p` there are `further_vectors` of shape `(p − 1, inputs · taps)`, and u is the
+    best combination of all of them, see `docs/norms.md`.
+
+    Args:
+        tracked_vectors: Positive integer p, vectors that follow the kernel in training; at most
+            as many as the matrix has rows or columns. Defaults to 1.
+
+    Raises:
+        ValueError: If `tracked_vectors` is no positive integer.
 
     Example:
 
@@ -116,7 +127,7 @@ class Matrix(Block):
 
         Args:
             kernel: Tensor of at least 32 bits.
-            state: Dict with `vector_u` and `vector_v`.
+            state: Dict with `vector_u`, `vector_v` and, in training, `further_vectors`.
             linear_map: `LinearMap` of the kernel.
             power_iterations: Number of iterations from the stored vectors; 0 measures with
                 them as they are.
@@ -176,7 +187,7 @@ def _measured(
     return vector_u, vector_v, *further, left, sigma, inverse_of(sigma)
 
 
-@traced_once(sizes_matter=True, loops=True)
+@traced_once(sizes_matter=True, always=True)
 def _searched(matrix: Any) -> tuple[Any, Any, Any]:
     """Both leading vectors of a large matrix, by iteration on its smaller side, and a bound."""
     *blocks, inputs, outputs = matrix.shape

@@ -8,7 +8,8 @@ from tfspecnorm._rebuilding import wrappers_in
 def warm_up(model: keras.Model) -> None:
     """Converge the vectors of every wrapper in a model to its kernels as they are now.
 
-    Call it after kernels were loaded or assigned from elsewhere.
+    Call it before training goes on with kernels that were loaded or assigned from elsewhere, or
+    averaged: only training calls use the vectors.
 
     Args:
         model: Built Keras model or layer.
