@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._operations import ops
+from tfspecnorm._operations import ops, uncompiled
 from tfspecnorm.kernels import biases
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.layers._precision import (
@@ -121,6 +121,7 @@ class MeanSpectralNorm(DividedByNorm):
             aggregation="mean",
         )
 
+    @uncompiled
     def call(
         self,
         *args: Any,
