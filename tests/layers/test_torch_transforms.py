@@ -8,7 +8,12 @@ from keras import layers
 from tests import tools
 from tfspecnorm.layers import BidirectionalSpectralNorm, MeanSpectralNorm, SpectralNorm, WeightNorm
 
-pytestmark = pytest.mark.skipif(tools.BACKEND != "torch", reason="of PyTorch")
+pytestmark = [
+    pytest.mark.skipif(tools.BACKEND != "torch", reason="of PyTorch"),
+    # PyTorch's compiler warns of what it does itself.
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning"),
+    pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning"),
+]
 
 WRAPPERS = [SpectralNorm, BidirectionalSpectralNorm, MeanSpectralNorm, WeightNorm]
 
