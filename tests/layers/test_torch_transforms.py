@@ -18,8 +18,9 @@ pytestmark = [
 WRAPPERS = [SpectralNorm, BidirectionalSpectralNorm, MeanSpectralNorm, WeightNorm]
 
 
-@pytest.mark.parametrize("wrapper", WRAPPERS)
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    ("wrapper", "training"), [(SpectralNorm, False), *((wrapper, True) for wrapper in WRAPPERS)]
+)
 def test_compiled_model_computes_and_differentiates_the_same(wrapper, training):
     import torch
 
