@@ -1,5 +1,6 @@
 """`keras.ops`, in whose place PyTorch gets its own operations, see Note [Direct]."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -15,7 +16,12 @@ if keras.backend.backend() == "torch":
 else:
     from keras import ops
 
-__all__ = ["constant", "ops"]
+__all__ = ["constant", "ops", "uncompiled"]
+
+
+def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator: `torch.compile` runs the function as it is. It does nothing elsewhere."""
+    return ops.uncompiled(function) if keras.backend.backend() == "torch" else function
 
 
 def constant(table: np.ndarray, like: Any, shape: tuple[int, ...] | None = None) -> Any:

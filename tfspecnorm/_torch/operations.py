@@ -135,6 +135,11 @@ def _reduced(vector: Any, owners: Any, count: int, kind: str) -> torch.Tensor:
     return start.scatter_reduce(0, _tensor(owners).long(), vector, kind, include_self=False)
 
 
+# Python variables, scopes and custom gradients of a wrapped call break the graph at twenty places,
+# and what compiles each piece guesses wrong about shapes. One break at the call costs less.
+uncompiled = torch.compiler.disable
+
+
 def kept(table: np.ndarray, like: torch.Tensor) -> torch.Tensor:
     """The tensor of a table, made once for each device: not one that is traced for an export."""
     if torch.compiler.is_compiling() or type(like) not in (torch.Tensor, torch.nn.Parameter):

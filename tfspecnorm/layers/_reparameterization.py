@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import tree
 
-from tfspecnorm._operations import ops
+from tfspecnorm._operations import ops, uncompiled
 from tfspecnorm.kernels import Kernel, check_registered, held_by, kernels_of
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.kernels.registry import check_described
@@ -201,6 +201,7 @@ class Reparameterization(keras.layers.Wrapper):
                 self.layer.build_from_config(config)
         self.build()
 
+    @uncompiled
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         variables = self.layer.variables
         if self._stored_dtypes is None:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from tfspecnorm._checks import check_boolean, check_fraction
-from tfspecnorm._operations import ops
+from tfspecnorm._operations import ops, uncompiled
 from tfspecnorm.kernels import biases
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.layers._precision import (
@@ -128,6 +128,7 @@ class MeanSpectralNorm(DividedByNorm):
             aggregation="mean",
         )
 
+    @uncompiled
     def call(
         self,
         *args: Any,

@@ -1,0 +1,104 @@
+"""PyTorch's transformations: `torch.compile` and `torch.func`."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tests import tools
+from tfspecnorm.layers import BidirectionalSpectralNorm, MeanSpectralNorm, SpectralNorm, WeightNorm
+
+pytestmark = [
+    pytest.mark.skipif(tools.BACKEND != "torch", reason="of PyTorch"),
+    # PyTorch's compiler warns of what it does itself.
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning"),
+    pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning"),
+]
+
+WRAPPERS = [SpectralNorm, BidirectionalSpectralNorm, MeanSpectralNorm, WeightNorm]
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "training"), [(SpectralNorm, False), *((wrapper, True) for wrapper in WRAPPERS)]
+)
+def test_compiled_model_computes_and_differentiates_the_same(wrapper, training):
+    import torch
+
+    torch._dynamo.reset()
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            wrapper(layers.Conv2D(6, 3)),
+            wrapper(layers.Conv2D(4, 1)),
+            layers.GlobalAveragePooling2D(),
+            wrapper(layers.Dense(2)),
+        ]
+    )
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    inputs = torch.as_tensor(tools.random(2, 8, 8, 3))
+    compiled = torch.compile(twin, backend="aot_eager")
+    for network in (model, twin):
+        outputs = (compiled if network is twin else model)(inputs, training=training)
+        outputs.square().sum().backward()
+        network.results = [tools.array(outputs.detach())] + [
+            tools.array(variable.value.grad) for variable in network.trainable_variables
+        ]
+    for found, expected in zip(twin.results, model.results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    for found, expected in zip(twin.weights, model.weights, strict=True):
+        np.testing.assert_allclose(tools.array(found), tools.array(expected), atol=1e-6)
+
+
+def test_graph_breaks_at_the_call_of_a_wrapper_alone():
+    import torch
+
+    torch._dynamo.reset()
+    model = keras.Sequential([keras.Input((4,)), SpectralNorm(layers.Dense(3)), layers.ReLU()])
+    found = torch._dynamo.explain(model)(torch.ones(2, 4))
+    assert found.graph_break_count <= 1
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": 1.6}, {"bound": 0.3}, {"bound": 30.0}], ids=str)
+@pytest.mark.parametrize("make", [lambda: layers.Dense(3), lambda: layers.Conv1D(3, 2)])
+def test_derivatives_of_the_kernel_by_torch_func(options, make):
+    import torch
+
+    layer = SpectralNorm(make(), **options, dtype="float64")
+    layer.layer.dtype_policy = keras.DTypePolicy("float64")
+    layer.build((None, 5, 4))
+    kernel = layer.layer.kernel
+    start = kernel.value.detach().clone()
+
+    def effective(value):
+        with keras.StatelessScope([(kernel, value)]):
+            return layer.effective_kernels()["kernel"].reshape(-1)
+
+    # The derivative of W/σ at converged vectors, by differences of σ from a decomposition.
+    def exact(value):
+        matrix = tools.array(value).reshape(-1, 3)
+        norm = tools.largest_singular_value(matrix)
+        bound = options.get("bound")
+        divisor = norm if bound is None else max(norm / bound, 1.0)
+        return options.get("scale", 1.0) * matrix.reshape(-1) / divisor
+
+    tangent = torch.as_tensor(tools.random(*start.shape, seed=1, dtype="float64"))
+    step = 1e-6
+    expected = (exact(start + step * tangent) - exact(start - step * tangent)) / (2 * step)
+    jacobian = torch.func.jacrev(effective)(start).reshape(len(expected), -1)
+    np.testing.assert_allclose(tools.array(jacobian @ tangent.reshape(-1)), expected, atol=1e-6)
+    _, forward = torch.func.jvp(effective, (start,), (tangent,))
+    np.testing.assert_allclose(tools.array(forward), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_vectorized_over_samples(wrapper):
+    import torch
+
+    layer = wrapper(layers.Dense(3))
+    inputs = torch.as_tensor(tools.random(5, 4))
+    expected = layer(inputs)
+    found = torch.func.vmap(lambda sample: layer(sample[None])[0])(inputs)
+    np.testing.assert_allclose(
+        tools.array(found.detach()), tools.array(expected.detach()), atol=1e-6
+    )
