@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm import norms
+from tfspecnorm import layers, norms
 
 
 @keras.saving.register_keras_serializable(package="benchmarks")
@@ -28,3 +28,16 @@ class Held(norms.Matrix):
     ) -> norms.Measurement:
         """σ = ‖W u‖ for the stored u."""
         return super().__call__(kernel, state, linear_map, 0)
+
+
+@keras.saving.register_keras_serializable(package="benchmarks")
+class StoredVectors(layers.SpectralNorm):
+    """Spectral normalization whose evaluation takes the vectors of the last training call."""
+
+    def task(self, kernel: Any, value: Any, power_iterations: int = 0) -> norms.Task:
+        """As in training, without an iteration."""
+        return (
+            super()
+            .task(kernel, value, power_iterations or 1)
+            ._replace(power_iterations=power_iterations)
+        )

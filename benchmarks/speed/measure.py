@@ -159,9 +159,14 @@ def store(options: argparse.Namespace, figures: dict[str, Any]) -> None:
 def main() -> None:
     made = parser("measure", __doc__)
     made.add_argument("--first-steps", type=whole_number, default=0, help="rounds of first steps")
+    made.add_argument("--policy", default="float32", help="precision of Keras' layers")
     made.add_argument("--inference", type=whole_number, default=0, help="rounds of inference")
     options = made.parse_args()
     print_header("measure", options)
+    if options.policy != "float32":
+        import keras
+
+        keras.config.set_dtype_policy(options.policy)
     store(options, measured(options))
 
 

@@ -190,20 +190,56 @@ _FOLDED = [
         ("transformer", 3, 30),
     )
 ]
+# Evaluation as trained, which measures each kernel anew, beside that with stored vectors.
+_EVALUATION = [
+    _measured(
+        network,
+        *("--batch", str(batch)),
+        *_times(0, calls, 0, rounds),
+        contenders=("none", "SN, stored vectors", "SN", "SN, operator"),
+        name=f"tensorflow-{network}-evaluation-{batch}",
+    )
+    for network, calls, rounds in (
+        ("mobilenet_v2", 3, 12),
+        ("vgg7", 3, 12),
+        ("densenet_bc", 1, 6),
+        ("transformer", 1, 8),
+    )
+    for batch in (32, 128)
+]
+# What follows the kernels in training.
+_TRACKING = [
+    _measured(
+        network,
+        *("--policy", policy),
+        *_times(rounds, calls, 0, 0),
+        contenders=("none", "SN", "SN, two iterations", "SN, four vectors"),
+        name=f"tensorflow-{network}-tracking-{policy}",
+    )
+    for network, rounds, calls in (
+        ("mobilenet_v2", 12, 4),
+        ("vgg7", 12, 4),
+        ("densenet_bc", 6, 1),
+        ("transformer", 8, 2),
+    )
+    for policy in ("float32", "mixed_bfloat16")
+]
 _NETWORK = ("--framework", "project", "--network", "mobilenet_v2")
 RUNS = [
-    _measured("mobilenet_v2", *_times(12, 6, 3, 6)),
-    _measured("vgg7", *_times(30, 6, 3, 6)),
+    _measured("mobilenet_v2", *_times(12, 6, 3, 0)),
+    _measured("vgg7", *_times(30, 6, 3, 0)),
     _measured(
         "mobilenet_v2",
         *_times(20, 10, 0, 0),
         contenders=_PARTS,
         name="tensorflow-mobilenet_v2-parts",
     ),
-    _measured("densenet_bc", *_times(16, 2, 3, 3), contenders=_SHORT),
-    _measured("transformer", *_times(16, 3, 3, 3), contenders=_SHORT),
+    _measured("densenet_bc", *_times(16, 2, 3, 0), contenders=_SHORT),
+    _measured("transformer", *_times(16, 3, 3, 0), contenders=_SHORT),
     *_CLOSE,
     *_FOLDED,
+    *_EVALUATION,
+    *_TRACKING,
     Run("isolated", PROJECT, "isolated", (*_NETWORK, "--batch", "1", "--rounds", "40")),
     *_MEMORY,
     Run("depth", PROJECT, "depth", ("--rounds", "10", "--calls", "4")),

@@ -37,6 +37,22 @@ CONTENDERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], bool]] =
         lambda layer: layers.SpectralNorm(layer, scale=scales.Learned()),
         False,
     ),
+    "SN, stored vectors": (ablations.StoredVectors, layers.SpectralNorm, False),
+    "SN, operator": (
+        functools.partial(layers.SpectralNorm, norm="operator"),
+        layers.SpectralNorm,
+        False,
+    ),
+    "SN, four vectors": (
+        functools.partial(layers.SpectralNorm, tracked_vectors=4),
+        layers.SpectralNorm,
+        False,
+    ),
+    "SN, two iterations": (
+        functools.partial(layers.SpectralNorm, power_iterations=2),
+        layers.SpectralNorm,
+        False,
+    ),
     "BSN": (layers.BidirectionalSpectralNorm, layers.BidirectionalSpectralNorm, False),
     "MSN": (layers.MeanSpectralNorm, layers.MeanSpectralNorm, False),
     "WN": (layers.WeightNorm, layers.WeightNorm, False),

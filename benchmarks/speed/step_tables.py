@@ -26,9 +26,24 @@ def _first_step(results: dict[str, Figures]) -> list[str]:
     return by_contender(results, TENSORFLOW, "first step")
 
 
-@table("inference")
-def _inference(results: dict[str, Figures]) -> list[str]:
-    return by_contender(results, TENSORFLOW, "inference")
+@table("evaluation")
+def _evaluation(results: dict[str, Figures]) -> list[str]:
+    return by_contender(results, parts_of("tensorflow-{}-evaluation-32"), "inference", ", folded")
+
+
+@table("evaluation, batch of 128")
+def _evaluation_of_a_large_batch(results: dict[str, Figures]) -> list[str]:
+    return by_contender(results, parts_of("tensorflow-{}-evaluation-128"), "inference", ", folded")
+
+
+@table("tracking, float32")
+def _tracking(results: dict[str, Figures]) -> list[str]:
+    return by_contender(results, parts_of("tensorflow-{}-tracking-float32"), "training step")
+
+
+@table("tracking, bfloat16")
+def _tracking_bfloat16(results: dict[str, Figures]) -> list[str]:
+    return by_contender(results, parts_of("tensorflow-{}-tracking-mixed_bfloat16"), "training step")
 
 
 @table("folded")

@@ -178,6 +178,7 @@ WRAPPERS = {
     ),
     "bidirectional-scaled": lambda layer: BidirectionalSpectralNorm(layer, scale=1.6),
     "spectral-per-gate": lambda layer: SpectralNorm(layer, per_gate=True),
+    "spectral-tracked": lambda layer: SpectralNorm(layer, tracked_vectors=4),
 }
 UNDEFINED = {"bidirectional": EMBEDDINGS, "mean": WITHOUT_MEAN}
 
@@ -188,6 +189,7 @@ _OPTIONS = {
     "spectral-bounded": REPRESENTATIVES,
     "spectral-learned": [*REPRESENTATIVES, "lstm"],
     "bidirectional-scaled": ["dense", "conv2d", "conv2d-transposed"],
+    "spectral-tracked": [*REPRESENTATIVES, "conv2d-grouped", "lstm"],
     "spectral-per-gate": ["lstm", "bidirectional", "conv-lstm2d", "rnn-of-stacked-cells"],
 }
 PAIRS = [

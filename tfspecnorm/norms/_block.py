@@ -20,6 +20,7 @@ from tfspecnorm.norms._vectors import normalized
 # Below this share of the largest, an eigenvalue of a Gram matrix is rounding.
 _ROUNDING = 1e-6
 _FURTHER = "further_vectors"
+_START_STEPS = 10
 
 
 def block_step(
@@ -84,11 +85,32 @@ class Block(Configurable):
         return {_FURTHER: (*blocks, count, images)} if count else {}
 
 
-def further_start(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """Fixed random unit vectors to start a block with, beside the leading one, as arrays."""
+def further_start(
+    shapes: dict[str, tuple[int, ...]],
+    leading: np.ndarray | None = None,
+    matrix: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Unit vectors to start a block with, beside the leading one, as arrays.
+
+    Args:
+        shapes: Names and shapes of the state.
+        leading: The leading vectors.
+        matrix: The matrix, or a stack of them, whose rows the vectors belong to; without it they
+            are random.
+    """
     if _FURTHER not in shapes:
         return {}
     vectors = np.random.default_rng(0).standard_normal(shapes[_FURTHER])
+    if matrix is not None:
+        matrix = np.asarray(matrix, "float64")
+        matrix = matrix / max(np.max(np.abs(matrix)), np.finfo("float32").tiny)
+        for _ in range(_START_STEPS if np.all(np.isfinite(matrix)) else 0):
+            rows = np.concatenate([leading[..., None, :], vectors], axis=-2)
+            columns, _ = np.linalg.qr(np.swapaxes(rows, -2, -1))
+            rows = np.swapaxes(columns, -2, -1)[..., 1:, :]
+            images = rows @ matrix @ np.swapaxes(matrix, -2, -1)
+            # Rows that vanish, of a kernel of low rank, stay what they were.
+            vectors = np.where(np.linalg.norm(images, axis=-1, keepdims=True) > 0, images, rows)
     return {_FURTHER: vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)}
 
 

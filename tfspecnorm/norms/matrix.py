@@ -69,8 +69,9 @@ class Matrix(Block):
 
     def warm_up(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
         """Converged state of a concrete kernel, as arrays."""
-        vector_v, _, vector_u = leading_singular_vectors(linear_map.matrix(kernel, np))
-        further = further_start(self.state_shapes(linear_map))
+        matrix = linear_map.matrix(kernel, np)
+        vector_v, _, vector_u = leading_singular_vectors(matrix)
+        further = further_start(self.state_shapes(linear_map), vector_v, matrix)
         return {"vector_u": vector_u, "vector_v": vector_v, **further}
 
     def guarantee(self, linear_map: LinearMap) -> str:
