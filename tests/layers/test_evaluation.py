@@ -321,6 +321,19 @@ def test_kernels_of_any_size(norm, smallest):
     np.testing.assert_allclose(used, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("size", [1e-36, 1e37])
+@pytest.mark.parametrize("wrapper", [SpectralNorm, WeightNorm])
+def test_kernels_that_training_would_get_wrong_are_refused(wrapper, size):
+    inner = layers.Dense(4, kernel_initializer=keras.initializers.Constant(size))
+    with pytest.raises(ValueError, match="largest entry between"):
+        wrapper(inner).build((None, 3))
+    layer = wrapper(layers.Dense(4))
+    layer.build((None, 3))
+    layer.layer.kernel.assign(np.full((3, 4), size))
+    with pytest.raises(ValueError, match="largest entry between"):
+        layer.restart()
+
+
 def test_mixed_precision():
     model = network(lambda layer: SpectralNorm(layer, dtype="mixed_bfloat16"))
     train(model, epochs=1)

@@ -62,8 +62,8 @@ def _measurement(name: str, linear_map: LinearMap, power_iterations: int) -> Cal
     return _traced(measurement)
 
 
-def _stored_sigma(layers: list[Measured]) -> Callable[[], dict[str, Any]]:
-    """Function that gives σ of all wrappers, from the vectors that they store, by column."""
+def _wrapper_sigma(layers: list[Measured]) -> Callable[[], dict[str, Any]]:
+    """Function that gives σ of all wrappers, as they measure it, by column."""
     variables = list({id(v): v for layer in layers for v in layer.layer.weights}.values())
 
     def sigma(values: list[Any]) -> dict[str, Any]:
@@ -72,8 +72,8 @@ def _stored_sigma(layers: list[Measured]) -> Callable[[], dict[str, Any]]:
         with keras.StatelessScope(list(mapping), initialize_variables=False):
             found = [(layer, layer.layer.sigma()) for layer in layers]
         return {
-            layer.column(part): stored[part.name]
-            for layer, stored in found
+            layer.column(part): sigmas[part.name]
+            for layer, sigmas in found
             for part in layer.kernels
         }
 
@@ -110,7 +110,7 @@ class Tracking:
 
     def __init__(self, layers: list[Measured], operator_norm: bool, power_iterations: int) -> None:
         self._layers = layers
-        self._stored_sigma = _stored_sigma([layer for layer in layers if _stores(layer)])
+        self._wrapper_sigma = _wrapper_sigma([layer for layer in layers if _stores(layer)])
         self._sigma: dict[str, Tracked] = {}
         self._operator: dict[str, Tracked] = {}
         self.without_size: list[str] = []
@@ -137,7 +137,7 @@ class Tracking:
 
     def __call__(self) -> dict[str, float]:
         """The norms of the kernels as they are now, by the name of the column."""
-        sigma, operator = self._stored_sigma(), {}
+        sigma, operator = self._wrapper_sigma(), {}
         for layer in self._layers:
             columns = {layer.column(kernel): kernel.name for kernel in layer.kernels}
             if _stores(layer) and not any(column in self._operator for column in columns):

@@ -20,9 +20,9 @@ class SpectralMonitor(keras.callbacks.Callback):
     The values are added to the logs at the end of each epoch, where `History` and the callbacks
     behind this one in the list see them, under these names:
 
-    - `sigma/<layer>`: of a wrapper, σ of the raw kernel as the wrapper knows it, from its stored
-      vectors. Of a plain layer the largest singular value of its kernel, of a `WeightNorm` that
-      of the kernel which it computes with, both as matrices (`tfspecnorm.norms.Matrix`).
+    - `sigma/<layer>`: of a wrapper, σ of the raw kernel as its `sigma()` measures it. Of a plain
+      layer the largest singular value of its kernel, of a `WeightNorm` that of the kernel which it
+      computes with, both as matrices (`tfspecnorm.norms.Matrix`).
     - `operator_norm/<layer>`: of the map that the layer computes with in evaluation, scale and
       bound included, at the image size that it was built for (`tfspecnorm.norms.Operator`; a
       depthwise convolution has the bound of `tfspecnorm.norms.Fourier`).

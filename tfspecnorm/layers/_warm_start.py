@@ -11,6 +11,11 @@ from tfspecnorm.layers._evaluation import rescaled
 from tfspecnorm.layers._precision import kernel_value, read_master
 
 
+# Largest entries of kernels, for training calls: the products of vectors with others leave the range
+# of float32, or lose digits there.
+_SMALLEST, _LARGEST = 1e-33, 1e36
+
+
 class WarmStart:
     """Converged state of one kernel, computed when the variables are initialized.
 
@@ -44,11 +49,23 @@ class WarmStart:
             array = concrete(value)
             if array is None:
                 return self._norm.search(rescaled(value)[0], self._kernel.linear_map)
+            check_range(array, self._kernel)
             self._concrete = self._norm.warm_up(array, self._kernel.linear_map)
         return self._concrete
 
     def _value(self) -> Any:
         return read_master(lambda: kernel_value(self._kernel))
+
+
+def check_range(array: np.ndarray, kernel: Kernel) -> None:
+    """Raise a `ValueError` for a kernel with which a training call would over- or underflow."""
+    largest = np.max(np.abs(array), initial=0.0)
+    if largest > _LARGEST or 0 < largest < _SMALLEST:
+        raise ValueError(
+            f"A kernel must be zero or have a largest entry between {_SMALLEST} and {_LARGEST} to "
+            "be trained with a normalization; outside of training any will do. "
+            f"Received: kernel '{kernel.name}' ({kernel.variable.path}) with {largest:.3g}"
+        )
 
 
 def concrete(value: Any) -> np.ndarray | None:

@@ -31,8 +31,9 @@ class SpectralNorm(DividedByNorm):
     First derivatives are exact, in evaluation too, as are mixed ones in inputs and W, of which a
     gradient penalty is made. A second derivative in W takes the vectors for constants.
 
-    Range: outside of training every normal float32 kernel, from 1.2e-38 to 3.4e38; in training
-    kernels whose largest entry is between 1e-30 and 1e30. Smaller ones count as zero.
+    Range: outside of training every normal float32 kernel, from 1.2e-38 to 3.4e38; denormal
+    numbers are zeros on TensorFlow and JAX. In training kernels whose largest entry is between
+    1e-33 and 1e36: to build a layer with another one, or to `warm_up`, is a `ValueError`.
 
     Args:
         layer: Keras layer with known kernels, built or not: dense, einsum, embedding, (separable,

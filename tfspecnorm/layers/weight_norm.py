@@ -11,7 +11,7 @@ from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.layers._together import ready
-from tfspecnorm.layers._warm_start import concrete
+from tfspecnorm.layers._warm_start import check_range, concrete
 from tfspecnorm.norms import LinearMap
 from tfspecnorm.norms._traced_once import traced_once
 from tfspecnorm.norms.measurement import TINY
@@ -186,6 +186,7 @@ def _lengths_initializer(kernel: Kernel) -> Callable[..., Any]:
             matrix = kernel.linear_map.matrix(value)
             lengths = ops.sqrt(ops.sum(ops.square(matrix), axis=-2))
         else:
+            check_range(array, kernel)
             matrix = np.asarray(kernel.linear_map.matrix(array, np), "float64")
             lengths = np.sqrt(np.sum(np.square(matrix), axis=-2))
         return ops.cast(ops.reshape(lengths, (-1,)), dtype or value.dtype)
