@@ -10,9 +10,8 @@ from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._evaluation import rescaled
 from tfspecnorm.layers._precision import kernel_value, read_master
 
-
-# Largest entries of kernels, for training calls: the products of vectors with others leave the range
-# of float32, or lose digits there.
+# Largest entries of kernels for training calls: products of vectors with other ones leave the range
+# of float32, or lose digits.
 _SMALLEST, _LARGEST = 1e-33, 1e36
 
 
