@@ -61,6 +61,8 @@ def test_eager_and_graph(wrapper, family):
     model, layer = model_of(wrapper, family)
     inputs = data(family)
     effective = layer.effective_kernels()
+    # The norms of the factors of a map, as of a separable convolution, are multiplied.
+    maps = {}
     for kernel in layer.kernels:
         raw = tools.array(kernel.value_in(kernel.variable.value))
         new = tools.array(effective[kernel.name])
@@ -68,8 +70,11 @@ def test_eager_and_graph(wrapper, family):
             np.testing.assert_allclose(new, raw, atol=1e-6)
             continue
         sigma, found = norm_of(wrapper, kernel, raw), norm_of(wrapper, kernel, new)
-        np.testing.assert_allclose(found, expected_norm(wrapper, sigma), rtol=1e-4)
+        maps.setdefault(kernel.followed_by or kernel.name, []).append((sigma, found))
         np.testing.assert_allclose(new / found, raw / sigma, atol=1e-5)
+    for factors in maps.values():
+        sigma, found = np.prod(factors, axis=0)
+        np.testing.assert_allclose(found, expected_norm(wrapper, sigma), rtol=1e-4)
     eager = tools.array(model(inputs))
     np.testing.assert_allclose(model.predict(inputs, verbose=0), eager, atol=1e-5)
     for variable, value in zip(layer.layer.weights, layer.folded_weights(), strict=False):

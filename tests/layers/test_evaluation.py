@@ -129,6 +129,20 @@ def test_a_bound_is_never_exceeded():
     assert_predicted_and_folded_alike(model)
 
 
+@pytest.mark.parametrize("smallest", [1e-33, 1e-20, 1e20, 1e35, 1e37, 1.6e38])
+@pytest.mark.parametrize("bound", [1e-3, 0.5, 20.0])
+def test_a_bound_is_kept_by_kernels_of_any_size(bound, smallest):
+    layer = SpectralNorm(layers.Dense(6), bound=bound)
+    layer.build((None, 8))
+    random = tools.random(8, 6)
+    kernel = np.sign(random) * (1.0 + np.exp(-np.abs(random))) * np.float32(smallest)
+    layer.layer.kernel.assign(kernel)
+    used = tools.largest_singular_value(tools.array(layer.effective_kernels()["kernel"]))
+    raw = tools.largest_singular_value(kernel)
+    assert used <= bound
+    np.testing.assert_allclose(used, min(raw, bound), rtol=WITHIN)
+
+
 @pytest.mark.parametrize("ties", [1.0, 0.9999, 0.9995])
 def test_a_bound_is_never_exceeded_by_clustered_values(ties):
     layer = SpectralNorm(layers.Dense(40), bound=0.5)
@@ -203,6 +217,13 @@ def with_singular_values(values, rows, seed=0):
     return left * np.asarray(values) @ right.T
 
 
+def two_close_values(seed, size=600):
+    """A fixed random start holds a hundred times more of the second direction than of the first."""
+    random = np.random.default_rng(seed)
+    bulk = random.uniform(0, 0.6, size - 2)
+    return np.diag(random.permutation(np.concatenate([[1, 0.992], bulk])))
+
+
 ASSIGNED = {
     "gaussian": lambda: tools.random(48, 40),
     "clustered": lambda: with_singular_values([1.0] + [0.999] * 39, 48),
@@ -216,6 +237,8 @@ ASSIGNED = {
     "tall": lambda: tools.random(600, 80),
     "large": lambda: tools.random(560, 530),
     "large and wide": lambda: tools.random(530, 560),
+    "large with two close values above a bulk": lambda: two_close_values(seed=290),
+    "large with two other close values": lambda: two_close_values(seed=500),
     "large of rank one": lambda: np.outer(tools.random(530), tools.random(560, seed=1)),
 }
 

@@ -129,6 +129,27 @@ def test_the_wrapper_passes_it_to_each_norm():
     assert [v.shape for v in twin.state] == [v.shape for v in layer.state]
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("norm", ["matrix", "bidirectional", "operator"])
+def test_trains_under_fit(norm, jit_compile):
+    """As in eager calls, which know the sizes of all vectors."""
+    if tools.BACKEND == "torch" and jit_compile:
+        pytest.skip("needs a compiler of C++")
+    inputs, targets = tools.random(8, 6, 6, 4), tools.random(8, 4, 4, 8, seed=1)
+    weights = []
+    for eagerly in (True, False):
+        keras.utils.set_random_seed(0)
+        layer = SpectralNorm(keras.layers.Conv2D(8, 3, groups=2), norm=norm, tracked_vectors=3)
+        model = keras.Sequential([keras.Input((6, 6, 4)), layer])
+        compiled = {"run_eagerly": True} if eagerly else {"jit_compile": jit_compile}
+        model.compile(keras.optimizers.SGD(0.1), "mse", **compiled)
+        model.fit(inputs, targets, epochs=3, batch_size=8, verbose=0, shuffle=False)
+        # Vectors have no sign of their own.
+        weights.append([tools.array(layer.layer.kernel), *(np.abs(v) for v in model.get_weights())])
+    for eager, graph in zip(*weights, strict=True):
+        np.testing.assert_allclose(graph, eager, atol=1e-4)
+
+
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "4"])
 def test_number_of_vectors_is_checked(value):
     for make in (norms.Matrix, lambda **options: SpectralNorm(keras.layers.Dense(2), **options)):

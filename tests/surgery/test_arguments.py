@@ -32,7 +32,7 @@ class Matrix(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="tests")
-class Cell(layers.Layer):
+class UnknownCell(layers.Layer):
     state_size = 3
 
     def build(self, input_shape):
@@ -58,7 +58,9 @@ def test_where_narrows_the_choice():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("part", [lambda: Matrix(name="own"), lambda: layers.RNN(Cell(name="own"))])
+@pytest.mark.parametrize(
+    "part", [lambda: Matrix(name="own"), lambda: layers.RNN(UnknownCell(name="own"))]
+)
 def test_an_unknown_matrix_that_where_accepts_is_named(part):
     recurrent = isinstance(part(), layers.RNN)
     shape = (5, 4) if recurrent else (4,)
@@ -69,11 +71,11 @@ def test_an_unknown_matrix_that_where_accepts_is_named(part):
 
 def test_the_refusal_of_a_holder_names_the_layer_inside():
     for layer in (
-        layers.RNN(Cell(name="own"), name="outer"),
-        layers.Bidirectional(layers.RNN(Cell(name="own")), name="outer"),
-        layers.RNN([Cell(name="own")], name="outer"),
+        layers.RNN(UnknownCell(name="own"), name="outer"),
+        layers.Bidirectional(layers.RNN(UnknownCell(name="own")), name="outer"),
+        layers.RNN([UnknownCell(name="own")], name="outer"),
     ):
-        message = r"Received: layer=\w+ named 'outer', which holds Cell named '.*own'"
+        message = r"Received: layer=\w+ named 'outer', which holds UnknownCell named '.*own'"
         with pytest.raises(ValueError, match=message):
             SpectralNorm(layer)
 

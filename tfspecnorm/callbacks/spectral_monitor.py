@@ -65,6 +65,7 @@ class SpectralMonitor(keras.callbacks.Callback):
 
     Example:
 
+    >>> import numpy as np
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="hidden")])
     >>> _ = model.layers[0].kernel.assign([[3.0, 0.0], [0.0, 1.0]])
     >>> model.compile(keras.optimizers.SGD(0.0), "mse")

@@ -11,7 +11,7 @@ from tfspecnorm._checks import check_boolean, check_positive_integer
 from tfspecnorm._operations import ops
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers import _options, _warm_start, scales
-from tfspecnorm.layers._evaluation import at_most, certain_share, evaluation_task
+from tfspecnorm.layers._evaluation import certain_share, evaluation_task
 from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
 from tfspecnorm.layers._quotient import quotient
 from tfspecnorm.layers._reparameterization import Reparameterization
@@ -172,18 +172,24 @@ class DividedByNorm(Reparameterization):
         scale = self._scale_of(kernel)
         if self.bound is None or task.power_iterations:
             return quotient(task.kernel, measured, scale, self.bound)
-        limit = at_most(self.bound * certain_share(task, measured.sigma) / task.size)
-        return task.size * quotient(task.kernel, measured, scale, limit)
+        return scale * self._within_bound(value, (task, measured), [(task, measured)])
 
     def _bounded(self, kernel: Kernel, value: Any, found: dict[str, Any]) -> Any:
         """W̄ of a factor of a map with a bound, see Note [Factors of one map]."""
         factors = [found[factor.name] for factor in self._factors(kernel)]
-        share = math.prod(certain_share(task, measured.sigma) for task, measured in factors)
-        norm = math.prod(task.size * measured.sigma for task, measured in factors) / share
-        limit = 1.0 if self._followed(kernel) else self.bound * share
-        task, measured = found[kernel.name]
-        divided = limit * quotient(task.kernel, measured)
-        return self._scale_of(kernel) * ops.where(norm <= self.bound, value, divided)
+        last = not self._followed(kernel)
+        bounded = self._within_bound(value, found[kernel.name], factors, last)
+        return self._scale_of(kernel) * bounded
+
+    def _within_bound(
+        self, value: Any, own: tuple[Any, Any], factors: list[tuple[Any, Any]], last: bool = True
+    ) -> Any:
+        """W or W·c/σ, of the last factor of a map; W or W/σ of another one."""
+        limit = self.bound * math.prod(certain_share(task, part.sigma) for task, part in factors)
+        norm = math.prod(task.size * part.sigma for task, part in factors)
+        task, measured = own
+        divided = quotient(task.kernel, measured)
+        return ops.where(norm <= limit, value, limit * divided if last else divided)
 
     def _scale_of(self, kernel: Kernel) -> Any:
         if not self._takes_scale(kernel):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import keras
+
 from tfspecnorm import norms
 from tfspecnorm._operations import ops
 
@@ -13,9 +15,7 @@ from tfspecnorm._operations import ops
 # that the norm of every float32 kernel is right, from 1e-38 to 3e38.
 
 # The inverse, with which XLA multiplies, must not be a denormal number.
-_LARGEST = 1e37
-# Where a bound divided by the largest entry would overflow, no kernel reaches it.
-_LARGE = 1e30
+_LARGEST = {"float32": 1e37, "float64": 1e307}
 # What rounding takes from an upper bound.
 _ROUNDING = 2e-6
 
@@ -23,7 +23,8 @@ _ROUNDING = 2e-6
 def rescaled(value: Any) -> tuple[Any, Any]:
     """A kernel divided by its largest entry, and that entry."""
     largest = ops.max(ops.abs(ops.stop_gradient(value)))
-    size = at_most(ops.where(largest > 0.0, largest, 1.0), _LARGEST)
+    limit = _LARGEST[keras.backend.standardize_dtype(largest.dtype)]
+    size = ops.where(largest > 0.0, ops.where(largest > limit, limit, largest), 1.0)
     return value / size, size
 
 
@@ -41,8 +42,3 @@ def certain_share(task: norms.Task, sigma: Any) -> Any:
     upper = task.norm.upper_bound(ops.stop_gradient(task.kernel), task.linear_map)
     sigma = ops.stop_gradient(sigma)
     return (1.0 - _ROUNDING) * ops.where(sigma < upper, sigma / upper, 1.0)
-
-
-def at_most(value: Any, limit: float = _LARGE) -> Any:
-    """The value or the limit; on PyTorch the minimum of Keras has 32 bits at most."""
-    return ops.where(value > limit, limit, value)

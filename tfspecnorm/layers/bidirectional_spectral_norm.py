@@ -71,6 +71,11 @@ class BidirectionalSpectralNorm(DividedByNorm):
         tracked_vectors: int = 1,
         **kwargs: Any,
     ) -> None:
+        if "norm" in kwargs:
+            raise ValueError(
+                "Argument `norm` must be left out: the norm is that of both reshapes. Use "
+                f"`SpectralNorm` for another one. Received: norm={kwargs['norm']!r}"
+            )
         super().__init__(
             layer,
             power_iterations,

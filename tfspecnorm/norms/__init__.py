@@ -71,6 +71,8 @@ _NAMED = {
     "matrix": Matrix,
     "operator": Operator,
 }
+# What an object has that wrappers can divide by, beside a call.
+_METHODS = ("state_shapes", "warm_up", "search", "upper_bound", "guarantee")
 _DEFAULTS = {
     "dense": Matrix,
     "convolution": Matrix,
@@ -84,7 +86,7 @@ def default_norm(linear_map: LinearMap) -> Any:
     """The norm that a wrapper with `norm=None` uses for a kernel of this kind.
 
     >>> default_norm(LinearMap("dense", (3, 4), output_axes=(1,)))
-    Matrix(tracked_vectors=1)
+    Matrix()
     """
     check_linear_map(linear_map)
     return _DEFAULTS[linear_map.kind]()
@@ -95,8 +97,9 @@ def get(identifier: Any) -> Any:
 
     Args:
         identifier: Name such as `"matrix"`, dict made by
-            `keras.saving.serialize_keras_object`, or an object with `state_shapes`,
-            `warm_up`, `traced_warm_up` and `__call__` like those of `tfspecnorm.norms.Matrix`.
+            `keras.saving.serialize_keras_object`, or an object with `state_shapes`, `warm_up`,
+            `search`, `upper_bound`, `guarantee` and `__call__` like those of
+            `tfspecnorm.norms.Matrix`.
 
     Returns:
         The norm object.
@@ -107,14 +110,14 @@ def get(identifier: Any) -> Any:
     Example:
 
     >>> get("matrix")
-    Matrix(tracked_vectors=1)
+    Matrix()
     """
     if isinstance(identifier, str) and identifier in _NAMED:
         return _NAMED[identifier]()
     if isinstance(identifier, dict) and "class_name" in identifier:
         identifier = keras.saving.deserialize_keras_object(identifier)
     is_object = callable(identifier) and not isinstance(identifier, type)
-    if is_object and hasattr(identifier, "state_shapes"):
+    if is_object and all(hasattr(identifier, name) for name in _METHODS):
         return identifier
     known = ", ".join(f'"{name}"' for name in sorted(_NAMED))
     raise ValueError(

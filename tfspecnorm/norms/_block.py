@@ -1,5 +1,6 @@
 """Power iteration with a block of vectors, which finds the leading one far sooner."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def block_step(
     _, turn = ops.eigh(_gram(_rescaled(ops.stop_gradient(images))))
     turn = ops.stop_gradient(ops.swapaxes(turn, -2, -1))
     images = ops.matmul(turn, images)
-    vector = ops.squeeze(ops.matmul(turn[..., -1:, :], units), -2)
+    vector = ops.matmul(turn[..., -1:, :], units)[..., 0, :]
     # One that vanished stays what it was.
     further = normalized(ops.stop_gradient(images[..., :-1, :]), further)
     return vector, images[..., -1, :], further
@@ -71,11 +72,20 @@ class Block(Configurable):
     def get_config(self) -> dict[str, Any]:
         return {"tracked_vectors": self.tracked_vectors}
 
+    def __repr__(self) -> str:
+        config = self.get_config()
+        if self.tracked_vectors == 1:
+            del config["tracked_vectors"]
+        arguments = ", ".join(f"{name}={value!r}" for name, value in config.items())
+        return f"{type(self).__name__}({arguments})"
+
     def tracking(self, tracked_vectors: int) -> "Block":
-        """The same norm with another number of vectors, if it has one; else itself."""
+        """The same norm with so many vectors, if it has one; else itself."""
         if self.tracked_vectors != 1:
             return self
-        return type(self).from_config({**self.get_config(), "tracked_vectors": tracked_vectors})
+        found = copy.copy(self)
+        found.tracked_vectors = tracked_vectors
+        return found
 
     def further_shapes(
         self, blocks: Sequence[int], images: int, others: int
