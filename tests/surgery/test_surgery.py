@@ -307,7 +307,9 @@ def test_a_layer_that_makes_its_own_is_never_silently_skipped():
     model = keras.Model(inputs, layers.Dense(2, name="out")(hidden))
     with pytest.raises(ValueError, match=r"must choose layers that can be exchanged.*\['made'\]"):
         tfspecnorm.wrap(model, SpectralNorm, where=lambda layer: layer.name == "made")
-    _, folded = tfspecnorm.fold(tfspecnorm.wrap(model, SpectralNorm), report=True)
+    with pytest.warns(UserWarning, match="leaves 1 matrices.*made/kernel"):
+        wrapped = tfspecnorm.wrap(model, SpectralNorm)
+    _, folded = tfspecnorm.fold(wrapped, report=True)
     assert [record.name for record in folded] == ["out"]
 
 
@@ -390,3 +392,29 @@ def test_warm_up_without_wrappers():
         tfspecnorm.warm_up(3)
     with pytest.raises(ValueError, match="must hold a layer wrapped.*'whole' without one"):
         tfspecnorm.warm_up(graph_model())
+
+
+def test_matrices_that_are_left_as_they_are_are_named():
+    class Block(layers.Layer):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.one, self.two = layers.Dense(8, name="one"), layers.Dense(4, name="two")
+
+        def build(self, shape):
+            self.one.build(shape)
+            self.two.build((*shape[:-1], 8))
+            self.table = self.add_weight(shape=(2, 2), name="table")
+
+        def call(self, inputs):
+            return inputs + self.two(self.one(inputs))
+
+    head = layers.Dense(2, name="head")
+    model = keras.Sequential([keras.Input((4,)), Block(name="block"), head])
+    with pytest.warns(UserWarning, match="leaves 3 matrices") as caught:
+        wrapped = tfspecnorm.wrap(model, SpectralNorm)
+    for name in ("one/kernel", "two/kernel", "table"):
+        assert name in str(caught[0].message)
+    assert "head" not in str(caught[0].message)
+    # Whoever chooses is not told.
+    again = tfspecnorm.wrap(model, SpectralNorm, where=lambda layer: layer.name == "head")
+    assert [type(part) for part in again.layers] == [type(part) for part in wrapped.layers]

@@ -63,8 +63,12 @@ def has_unknown_matrix(layer: Any) -> bool:
 
     Of a layer that is known to hold others, whether that of them which is unknown has one.
     """
-    part = unknown_part(layer)
-    if isinstance(part, _WITHOUT_MAPS):
-        return False
-    inner = {id(variable) for held in layers_in(part)[1:] for variable in held.weights}
-    return any(is_matrix(variable) and id(variable) not in inner for variable in part.weights)
+    return bool(own_matrices(unknown_part(layer)))
+
+
+def own_matrices(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """The matrices of a layer that are not those of a layer in it."""
+    if isinstance(layer, _WITHOUT_MAPS):
+        return []
+    inner = {id(variable) for held in layers_in(layer)[1:] for variable in held.weights}
+    return [v for v in layer.weights if is_matrix(v) and id(v) not in inner]

@@ -22,12 +22,12 @@ class SpectralNorm(DividedByNorm):
 
     Guarantee: outside of training the matrix that the kernel reshapes to has largest singular
     value s, or s·min(σ, c) with `bound`, within 1e-3 and never above s·c, whatever happened to the
-    kernel (of a matrix with more than 512 rows and columns as surely as a search from a random
-    vector finds its norm); with another norm that norm has this value. In training it is tracked: after a step of
-    Adam it may be off by a few percent. For dense layers and embeddings that is the norm of the
-    layer. A convolution's own norm may be larger by up to √(taps), see `tfspecnorm.norms.Matrix`.
-    For a depthwise kernel s is an *upper bound* of the convolution's norm, at every step, see
-    `tfspecnorm.norms.Fourier`.
+    kernel (for a matrix with more than 512 rows and columns as surely as a search from a random
+    vector finds its norm); with another norm that norm has this value. In training it is tracked:
+    after a step of Adam it may be off by a few percent. For dense layers and embeddings that is
+    the norm of the layer. A convolution's own norm may be larger by up to √(taps), see
+    `tfspecnorm.norms.Matrix`. For a depthwise kernel s is an *upper bound* of the convolution's
+    norm, at every step, see `tfspecnorm.norms.Fourier`.
 
     First derivatives are exact, in evaluation too, as are mixed ones in inputs and W, of which a
     gradient penalty is made. A second derivative in W takes the vectors for constants.

@@ -1,5 +1,6 @@
 """Put wrappers around layers of a model."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from tfspecnorm._rebuilding import (
     rebuild,
     wrappers_in,
 )
-from tfspecnorm.kernels.holders import has_unknown_matrix, is_graph, layers_in
+from tfspecnorm.kernels.holders import has_unknown_matrix, is_graph, layers_in, own_matrices
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization, grouping
 
@@ -62,6 +63,9 @@ def wrap(
     Returns:
         New Keras model, not compiled. The given one is unchanged.
 
+    Warns:
+        UserWarning: Without `where`, if matrices are left as they are, with their names.
+
     Raises:
         ValueError: If an argument is not as above, the model is not built, no layer with known
             kernels is chosen, a chosen layer has a matrix that is not known, a layer cannot be
@@ -98,6 +102,8 @@ def wrap(
             f"{'; those with known kernels are wrapped already' if wrapped else ''}. "
             f"Received: where={where!r} for model '{model.name}'"
         )
+    if where is None and not isinstance(wrapper, dict):
+        _warn_of_matrices_left(model, layers)
     removed = _batch_normalization.followers(model, layers) if remove_batch_normalization else {}
     if remove_batch_normalization and not removed:
         raise ValueError(
@@ -181,6 +187,25 @@ def _rule(wrapper: Any) -> Callable[[keras.layers.Layer], Wrapper | None]:
         "one, or a dict from layer class to one of these or `None`. "
         f"Received: wrapper={wrapper!r}"
     )
+
+
+def _warn_of_matrices_left(model: keras.Model, chosen: list[keras.layers.Layer]) -> None:
+    """Name the matrices that layers hold in their own code, where nothing can be exchanged."""
+    wrapped = [part for part in layers_in(model) if isinstance(part, Reparameterization)]
+    covered = {id(part) for layer in (*chosen, *wrapped) for part in layers_in(layer)}
+    paths = [
+        variable.path
+        for layer in layers_in(model)
+        if id(layer) not in covered
+        for variable in own_matrices(layer)
+    ]
+    if paths:
+        warnings.warn(
+            f"`wrap` leaves {len(paths)} matrices of model '{model.name}' as they are: {paths}. "
+            "Their layers are made in the code of another layer, or are not known: see "
+            "`tfspecnorm.kernels.register`. Argument `where` says which layers are meant.",
+            stacklevel=3,
+        )
 
 
 def _candidates(
