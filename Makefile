@@ -29,6 +29,7 @@ NEEDS_NEWER_KERAS = \
 	tests/layers/test_reparameterization.py::test_losses_of_the_wrapped_layer_count_once \
 	tests/layers/test_conformance.py::test_litert_file_of_the_folded_model \
 	tests/layers/test_traced_once.py::test_litert_file_of_a_model_that_is_not_folded \
+	tests/layers/test_evaluation.py::test_a_model_that_is_not_folded_converts \
 	tests/layers/test_saving.py::test_golden_file_still_loads[spectral_norm]
 # What XLA makes of a layer, which takes long to compile, is tested with the newest TensorFlow.
 COMPILED = tests/layers/test_conformance.py::test_compiled_by_xla
