@@ -1,5 +1,6 @@
 """Leading singular vector of a large map of tensors by Lanczos iteration."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -98,13 +99,22 @@ def leading_vector(
 def _tridiagonal(diagonal: Any, beside: Any) -> Any:
     """The symmetric matrices with these diagonals, and entries left of them."""
     count = diagonal.shape[-1]
-    eye = constant(np.eye(count, dtype="float32"), diagonal)
-    below = constant(np.eye(count, k=-1, dtype="float32"), diagonal)
-    left = ops.cast(below, diagonal.dtype) * beside[..., None]
-    return ops.cast(eye, diagonal.dtype) * diagonal[..., None] + left + ops.swapaxes(left, -2, -1)
+    eye, below = (ops.cast(constant(t, diagonal), diagonal.dtype) for t in _bands(count))
+    left = below * beside[..., None]
+    return eye * diagonal[..., None] + left + ops.swapaxes(left, -2, -1)
+
+
+# Tables are kept on the device by their identity.
+@functools.cache
+def _bands(count: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.eye(count, dtype="float32"), np.eye(count, k=-1, dtype="float32")
 
 
 def _start(shape: tuple[int, ...], dtype: Any) -> Any:
-    entries = np.random.default_rng(0).standard_normal(shape[-1])
-    entries = ops.convert_to_tensor(entries / np.linalg.norm(entries), dtype)
-    return ops.broadcast_to(entries, shape)
+    return ops.broadcast_to(ops.convert_to_tensor(_random_vector(shape[-1]), dtype), shape)
+
+
+@functools.lru_cache(maxsize=256)
+def _random_vector(size: int) -> np.ndarray:
+    entries = np.random.default_rng(0).standard_normal(size)
+    return entries / np.linalg.norm(entries)
