@@ -221,6 +221,8 @@ _TRACKING = [
         ("vgg7", 12, 4),
         ("densenet_bc", 6, 1),
         ("transformer", 8, 2),
+        ("mobilenet_v2_full", 6, 2),
+        ("sn_dcgan", 6, 2),
     )
     for policy in ("float32", "mixed_bfloat16")
 ]

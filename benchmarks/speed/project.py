@@ -70,6 +70,7 @@ _NAMES = {
     "batch normalization": "batch",
     "keras SN": keras.layers.SpectralNormalization,
     "SN": "spectral",
+    **{name: CONTENDERS[name][0] for name in ("SN, four vectors", "SN, two iterations")},
     "BSN": "bidirectional",
     "MSN": "mean-spectral",
     "WN": "weight",
