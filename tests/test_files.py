@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tfspecnorm._files import check_writable, writing, writing_folder
+from tfspecnorm._util.files import check_writable, writing, writing_folder
 
 ROOT = Path(__file__).parents[1]
 
@@ -91,7 +91,7 @@ def test_a_folder_that_is_read_only(tmp_path, monkeypatch):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tfspecnorm import _files
+from tfspecnorm._util import files as _files
 
 path, step = Path(sys.argv[1]), sys.argv[2]
 is_folder = step != "file"

@@ -151,8 +151,7 @@ def test_source_imports_public_keras_only(path):
 @pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_source_imports_no_optional_package_at_module_level(path):
     # A room of one backend has it, and is itself imported where that is the backend.
-    room = path.relative_to(PACKAGE).parts[0]
-    wanted = {"_torch": {"torch"}}.get(room, set())
+    wanted = {"torch"} if path.match("_backend/torch_*.py") else set()
     imported = {
         name.partition(".")[0]
         for name, _ in imported_modules(ast.parse(path.read_text()), inside_functions=False)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfspecnorm import norms
-from tfspecnorm._operations import constant, ops
+from tfspecnorm._backend.operations import constant, ops
 
 only_torch = pytest.mark.skipif(
     keras.backend.backend() != "torch", reason="elsewhere they are those of Keras"

@@ -1,7 +1,7 @@
 """Keras layer wrappers that control the weights of a network."""
 
-from tfspecnorm import _quiet
-from tfspecnorm._backend_check import check as _check_backend
+from tfspecnorm._util import quiet as _quiet
+from tfspecnorm._util.backend_check import check as _check_backend
 
 if _quiet.is_command():
     _quiet.hide_native_log()

@@ -7,8 +7,8 @@ from types import FrameType
 
 import keras
 
-from tfspecnorm._checks import check_boolean, check_model
 from tfspecnorm._grouped_model import GroupedModel
+from tfspecnorm._util.arguments import check_boolean, check_model
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.layers._reparameterization import Reparameterization

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfspecnorm._checks import check_positive_integer, is_number
+from tfspecnorm._util.arguments import check_positive_integer, is_number
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")

@@ -10,10 +10,10 @@ from keras import ops
 
 from tests import tools
 from tfspecnorm import layers, norms
+from tfspecnorm._backend import traced_once as _traced_once
+from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.layers import scales
 from tfspecnorm.layers._quotient import quotient
-from tfspecnorm.norms import _traced_once
-from tfspecnorm.norms._traced_once import traced_once
 
 pytestmark = pytest.mark.skipif(
     tools.BACKEND != "tensorflow", reason="the other backends have no such graphs"

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from tfspecnorm import _files
 from tfspecnorm._commands import common
+from tfspecnorm._util import files as _files
 from tfspecnorm.surgery import fold
 
 HELP = "write a wrapped model as one of plain layers"

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tfspecnorm._checks import check_path
-from tfspecnorm._files import writing
-from tfspecnorm._optional import optional
+from tfspecnorm._util.arguments import check_path
+from tfspecnorm._util.files import writing
+from tfspecnorm._util.optional import optional
 
 _EXTRA = "analysis"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._checks import check_model
 from tfspecnorm._graph import runs_its_layers
 from tfspecnorm._rebuilding import wrappers_in
+from tfspecnorm._util.arguments import check_model
 from tfspecnorm.analysis._constants import constant_of
 from tfspecnorm.analysis._walk import Call, input_signals, walk
 from tfspecnorm.kernels.holders import is_graph

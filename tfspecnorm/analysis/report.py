@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from tfspecnorm import norms
-from tfspecnorm._checks import check_boolean, check_model
 from tfspecnorm._graph import runs_its_layers
+from tfspecnorm._util.arguments import check_boolean, check_model
 from tfspecnorm.analysis import _rendering
 from tfspecnorm.analysis._linear import certified_norm, value_of
 from tfspecnorm.analysis._records import KernelRecord, SpectralReport

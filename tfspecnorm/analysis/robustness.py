@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._checks import check_model, check_positive_integer
 from tfspecnorm._graph import graph_of, runs_its_layers
+from tfspecnorm._util.arguments import check_model, check_positive_integer
 from tfspecnorm.analysis.lipschitz import LipschitzReport, lipschitz_bound
 from tfspecnorm.layers._reparameterization import Reparameterization
 

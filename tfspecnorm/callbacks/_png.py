@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._checks import check_path
-from tfspecnorm._files import writing
+from tfspecnorm._util.arguments import check_path
+from tfspecnorm._util.files import writing
 
 # Number of channels: what the format calls it.
 _COLOURS = {1: 0, 3: 2}

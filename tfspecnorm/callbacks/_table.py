@@ -5,7 +5,7 @@ import io
 import os
 from typing import Any
 
-from tfspecnorm._files import check_writable, writing
+from tfspecnorm._util.files import check_writable, writing
 
 Record = dict[str, Any]
 _WHOLE = ("epoch", "step")

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._checks import check_path, check_positive_integer, check_seed
-from tfspecnorm._files import check_writable
+from tfspecnorm._util.arguments import check_path, check_positive_integer, check_seed
+from tfspecnorm._util.files import check_writable
 from tfspecnorm.callbacks._png import write_png
 from tfspecnorm.callbacks._samples import (
     generated,

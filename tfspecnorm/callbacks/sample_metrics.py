@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer, check_seed
+from tfspecnorm._util.arguments import check_positive_integer, check_seed
 from tfspecnorm.callbacks._samples import (
     generated,
     generator_of,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._optional import optional
+from tfspecnorm._util.optional import optional
 from tfspecnorm.edge._schema import not_litert
 from tfspecnorm.edge.report import TensorInfo
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer
+from tfspecnorm._util.arguments import check_positive_integer
 from tfspecnorm._version import __version__
 from tfspecnorm.edge._comparison import (
     accuracy,

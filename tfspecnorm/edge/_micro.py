@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfspecnorm._optional import optional
+from tfspecnorm._util.optional import optional
 from tfspecnorm.edge._comparison import Arrays, agreement, differences
 from tfspecnorm.edge._interpreter import Interpreter
 from tfspecnorm.edge.report import MicroReport

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tfspecnorm._optional import optional
+from tfspecnorm._util.optional import optional
 
 
 def rows(report: Any) -> list[tuple[str, str]]:

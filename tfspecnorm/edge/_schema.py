@@ -6,7 +6,7 @@ import math
 import os
 from typing import Any
 
-from tfspecnorm._optional import optional
+from tfspecnorm._util.optional import optional
 
 _IDENTIFIER = b"TFL3"
 

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from tfspecnorm._files import writing
+from tfspecnorm._util.files import writing
 from tfspecnorm.edge._schema import check_litert
 
 _BYTES_PER_LINE = 12

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm import _files
-from tfspecnorm._checks import (
+from tfspecnorm._util import files as _files
+from tfspecnorm._util.arguments import (
     check_boolean,
     check_model,
     check_optional_boolean,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfspecnorm._checks import check_optional_boolean, check_seed
-from tfspecnorm._optional import optional
+from tfspecnorm._util.arguments import check_optional_boolean, check_seed
+from tfspecnorm._util.optional import optional
 from tfspecnorm.edge import _micro
 from tfspecnorm.edge._damage import check_inputs, check_runs, damage_named
 from tfspecnorm.edge._formats import litert

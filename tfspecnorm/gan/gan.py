@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._checks import (
+from tfspecnorm._util.arguments import (
     check_boolean,
     check_jit_compile,
     check_name,

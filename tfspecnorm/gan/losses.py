@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfspecnorm._configurable import Configurable
+from tfspecnorm._util.configurable import Configurable
 
 
 class AdversarialLoss(Configurable):

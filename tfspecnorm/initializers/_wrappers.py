@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._checks import check_model
 from tfspecnorm._rebuilding import wrappers_in
+from tfspecnorm._util.arguments import check_model
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers import WeightNorm
 

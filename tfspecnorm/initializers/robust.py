@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tfspecnorm._checks import check_seed, is_number
+from tfspecnorm._util.arguments import check_seed, is_number
 from tfspecnorm.initializers._wrappers import biases_in, weight_norms_in
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.kernels.holders import layers_in

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
 
 _CONVOLUTIONS = (
     keras.layers.Conv1D,

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._checks import check_boolean
+from tfspecnorm._util.arguments import check_boolean
 from tfspecnorm.norms.linear_map import LinearMap
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from tfspecnorm import norms
-from tfspecnorm._checks import check_boolean, check_positive_integer
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
+from tfspecnorm._util.arguments import check_boolean, check_positive_integer
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers import _options, _warm_start, scales
 from tfspecnorm.layers._evaluation import certain_share, evaluation_task

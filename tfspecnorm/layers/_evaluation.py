@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from tfspecnorm import norms
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
 
 # Note [Evaluation measures]
 # Training tracks a norm with the vectors of the last call. Outside of training these are stale: an

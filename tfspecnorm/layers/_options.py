@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from tfspecnorm import norms
-from tfspecnorm._checks import check_jit_compile, check_positive, check_positive_integer
+from tfspecnorm._util.arguments import check_jit_compile, check_positive, check_positive_integer
 
 
 def check(power_iterations: Any, bound: Any, jit_compile: Any) -> None:

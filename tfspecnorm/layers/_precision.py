@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
 from tfspecnorm.kernels import Kernel
 
 # Note [Master weights]

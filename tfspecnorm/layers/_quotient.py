@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms import LinearMap, Measurement
-from tfspecnorm.norms._traced_once import traced_once
 from tfspecnorm.norms.measurement import TINY, OuterProduct, WholeKernel, inverse_of, outer
 
 # Note [Closed form]
@@ -98,7 +98,7 @@ def _divided_in_order(kernel: Any, inverse: Any, *factors: Any, scale: float) ->
 def _minus_outer(upstream: Any, left: Any, right: Any) -> Any:
     """A tensor less v uᵀ in its shape, of whose sizes a traced function knows none."""
     if keras.backend.backend() == "torch":
-        from tfspecnorm._torch.quotient import minus_outer
+        from tfspecnorm._backend.torch_quotient import minus_outer
 
         return minus_outer(upstream, left, right)
     import tensorflow as tf
@@ -119,7 +119,7 @@ def _closed_form(
     The remainder is G − ⟨G, W̄⟩·∂d/∂W, of G, the inner product and the factors.
     """
     if keras.backend.backend() == "torch":
-        from tfspecnorm._torch.quotient import divided
+        from tfspecnorm._backend.torch_quotient import divided
 
         return divided(kernel, inverse, factors, scale, remainder)
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import keras
 
 from tfspecnorm import norms
+from tfspecnorm._backend.tracing import recorded
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._precision import kernel_value, read_master
-from tfspecnorm.layers._tracing import recorded
 
 # Note [Measured ahead]
 # What is measured waits, for the time of a `with` block, in a variable of the context: of the

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._evaluation import rescaled
 from tfspecnorm.layers._precision import kernel_value, read_master

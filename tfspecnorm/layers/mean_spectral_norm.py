@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._checks import check_boolean, check_fraction
-from tfspecnorm._operations import ops, uncompiled
+from tfspecnorm._backend.operations import ops, uncompiled
+from tfspecnorm._util.arguments import check_boolean, check_fraction
 from tfspecnorm.kernels import biases
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.layers._precision import (

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._checks import check_positive, is_number
-from tfspecnorm._configurable import Configurable
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
+from tfspecnorm._util.arguments import check_positive, is_number
+from tfspecnorm._util.configurable import Configurable
 
 
 class Scale(Configurable):

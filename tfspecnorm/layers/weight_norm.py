@@ -6,14 +6,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.layers._together import ready
 from tfspecnorm.layers._warm_start import check_range, concrete
 from tfspecnorm.norms import LinearMap
-from tfspecnorm.norms._traced_once import traced_once
 from tfspecnorm.norms.measurement import TINY
 
 

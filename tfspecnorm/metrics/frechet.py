@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._checks import check_boolean, check_name
+from tfspecnorm._util.arguments import check_boolean, check_name
 from tfspecnorm.metrics._moments import Moments
 from tfspecnorm.metrics.gaussians import frechet_distance
 from tfspecnorm.metrics.score import Score

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._checks import check_boolean, check_name, check_positive_integer, check_seed
+from tfspecnorm._util.arguments import check_boolean, check_name, check_positive_integer, check_seed
 from tfspecnorm.metrics.score import Score
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfspecnorm import kernels
-from tfspecnorm._checks import check_model, check_path
+from tfspecnorm._util.arguments import check_model, check_path
 from tfspecnorm.layers import WeightNorm
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.migration._files import read

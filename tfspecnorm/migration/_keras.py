@@ -6,7 +6,6 @@ from typing import Any
 import keras
 
 from tfspecnorm import kernels
-from tfspecnorm._checks import check_model
 from tfspecnorm._rebuilding import (
     assign,
     carry_over,
@@ -15,6 +14,7 @@ from tfspecnorm._rebuilding import (
     rebuild,
     wrappers_in,
 )
+from tfspecnorm._util.arguments import check_model
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers import SpectralNorm
 from tfspecnorm.layers._reparameterization import Reparameterization

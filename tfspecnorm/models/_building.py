@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._checks import check_positive, is_integer
+from tfspecnorm._util.arguments import check_positive, is_integer
 
 
 def check_image_shape(input_shape: Any, smallest: int = 1) -> tuple[int, int, int]:

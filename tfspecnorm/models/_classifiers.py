@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._checks import check_fraction, is_integer
+from tfspecnorm._util.arguments import check_fraction, is_integer
 from tfspecnorm.models.normalizations import Normalization
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfspecnorm._checks import check_name, check_positive_integer
+from tfspecnorm._util.arguments import check_name, check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 # Strides of the first block of each stage.

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfspecnorm._checks import check_name, check_optional_boolean, check_positive_integer
+from tfspecnorm._util.arguments import check_name, check_optional_boolean, check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 _SMALLEST_SIZE = 4

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfspecnorm._checks import (
+from tfspecnorm._util.arguments import (
     check_fraction,
     check_name,
     check_optional_boolean,

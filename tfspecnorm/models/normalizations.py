@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._checks import check_boolean, check_fraction, check_name, check_positive
+from tfspecnorm._util.arguments import check_boolean, check_fraction, check_name, check_positive
 from tfspecnorm.layers import (
     BidirectionalSpectralNorm,
     MeanSpectralNorm,

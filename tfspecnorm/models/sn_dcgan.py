@@ -5,7 +5,12 @@ from typing import Any, NamedTuple
 import keras
 from keras import initializers, layers
 
-from tfspecnorm._checks import check_fraction, check_name, check_positive_integer, is_integer
+from tfspecnorm._util.arguments import (
+    check_fraction,
+    check_name,
+    check_positive_integer,
+    is_integer,
+)
 from tfspecnorm.models import _building, normalizations
 
 STANDARD_DEVIATION = 0.02

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import initializers, layers
 
-from tfspecnorm._checks import check_name, check_positive_integer
+from tfspecnorm._util.arguments import check_name, check_positive_integer
 from tfspecnorm.models import _building, normalizations
 from tfspecnorm.models.normalizations import Normalization
 from tfspecnorm.models.sn_dcgan import Networks, check_size

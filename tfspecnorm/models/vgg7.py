@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfspecnorm._checks import check_fraction, check_name, check_positive_integer
+from tfspecnorm._util.arguments import check_fraction, check_name, check_positive_integer
 from tfspecnorm.models import _building, _classifiers, normalizations
 
 # Filters and padding of each convolution, and whether a pooling follows it.

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._checks import check_positive
+from tfspecnorm._util.arguments import check_positive
 from tfspecnorm.models import _building, _classifiers, _residual
 
 

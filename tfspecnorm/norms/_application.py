@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
 from tfspecnorm.norms._geometry import as_convolution, axes_of, tables
 from tfspecnorm.norms.linear_map import LinearMap
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer
-from tfspecnorm._configurable import Configurable
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
+from tfspecnorm._util.arguments import check_positive_integer
+from tfspecnorm._util.configurable import Configurable
 from tfspecnorm.norms._vectors import normalized
 
 # Note [Block]

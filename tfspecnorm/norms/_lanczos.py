@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._operations import constant, ops
+from tfspecnorm._backend.operations import constant, ops
 from tfspecnorm.norms._squaring import leading_eigenvector
 from tfspecnorm.norms._vectors import normalized, times
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._operations import constant, ops
+from tfspecnorm._backend.operations import constant, ops
 
 
 class Segments:

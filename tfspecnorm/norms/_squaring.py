@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._operations import constant, ops
-from tfspecnorm.norms._traced_once import traced_once
+from tfspecnorm._backend.operations import constant, ops
+from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms._vectors import even, longest_row, normalized, times, transpose_times
 
 # Note [Squaring]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._configurable import Configurable
+from tfspecnorm._util.configurable import Configurable
 from tfspecnorm.norms.linear_map import LinearMap
 
 

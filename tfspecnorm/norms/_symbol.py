@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tfspecnorm._operations import constant, ops
+from tfspecnorm._backend.operations import constant, ops
 from tfspecnorm.norms import _transfer_matrices
 from tfspecnorm.norms._frequencies import Plan, multiples, plan
 from tfspecnorm.norms._geometry import as_convolution, axes_of

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tfspecnorm._operations import constant, ops
+from tfspecnorm._backend.operations import constant, ops
 from tfspecnorm.norms._frequencies import multiples, plan
 from tfspecnorm.norms._geometry import as_convolution, axes_of
 from tfspecnorm.norms._segments import Segments, picked, segments_of

@@ -6,7 +6,7 @@ antisymmetric imaginary part, which saves one of the four products of a square.
 
 from typing import Any
 
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
 from tfspecnorm.norms.measurement import TINY
 
 # ‖Gᵖ‖ in the Frobenius norm bounds the p-th power of the largest of g eigenvalues, with a factor

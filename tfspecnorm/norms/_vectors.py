@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
 
 
 def times(matrix: Any, vector: Any) -> Any:

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer, check_seed
+from tfspecnorm._util.arguments import check_positive_integer, check_seed
 from tfspecnorm.norms._arrays import checked_kernel
 from tfspecnorm.norms._frequencies import split
 from tfspecnorm.norms._geometry import as_convolution, axes_of

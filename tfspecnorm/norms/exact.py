@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfspecnorm._checks import is_number
+from tfspecnorm._util.arguments import is_number
 from tfspecnorm.norms import _grid_maximum
 from tfspecnorm.norms._application import sides, sides_of
 from tfspecnorm.norms._arrays import check_linear_map, checked_kernel

@@ -5,13 +5,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._operations import constant, ops
+from tfspecnorm._backend.operations import constant, ops
+from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms import _grid_maximum, _transfer_matrices
 from tfspecnorm.norms._frequencies import multiples
 from tfspecnorm.norms._geometry import as_convolution, sizes_known
 from tfspecnorm.norms._stateless import Stateless
 from tfspecnorm.norms._symbol import Peak, as_matrix, image_at, peak, symbol
-from tfspecnorm.norms._traced_once import traced_once
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.measurement import (
     EXACT,

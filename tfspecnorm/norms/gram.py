@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
+from tfspecnorm._util.arguments import check_positive_integer
 from tfspecnorm.norms import _grid_maximum, _transfer_matrices
 from tfspecnorm.norms._stateless import Stateless
 from tfspecnorm.norms._symbol import as_matrix, image_at, peak, symbol

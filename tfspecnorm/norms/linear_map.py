@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._checks import check_positive_integer, is_integer
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
+from tfspecnorm._util.arguments import check_positive_integer, is_integer
 
 DENSE = "dense"
 CONVOLUTION = "convolution"

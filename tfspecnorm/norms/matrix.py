@@ -5,12 +5,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.compiled import compiled
+from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms import _lanczos, _squaring
 from tfspecnorm.norms._block import Block, block_step, further_start, further_tensors
-from tfspecnorm.norms._compiled import compiled
 from tfspecnorm.norms._leading_vectors import leading_singular_vectors
-from tfspecnorm.norms._traced_once import traced_once
 from tfspecnorm.norms._vectors import even, normalized, times, transpose_times
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.measurement import ESTIMATE, Measurement, OuterProduct, inverse_of

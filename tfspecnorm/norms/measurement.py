@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.operations import ops
 from tfspecnorm.norms.linear_map import LinearMap
 
 # Below this a norm counts as zero: the smallest normal float32 number.

@@ -8,15 +8,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._checks import is_integer, is_number
-from tfspecnorm._operations import ops
+from tfspecnorm._backend.compiled import compiled
+from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.traced_once import traced_once
+from tfspecnorm._util.arguments import is_integer, is_number
 from tfspecnorm.norms import _grid_maximum, _lanczos
 from tfspecnorm.norms._application import sides, sides_of
 from tfspecnorm.norms._block import Block, block_step, further_start, further_tensors
-from tfspecnorm.norms._compiled import compiled
 from tfspecnorm.norms._geometry import as_convolution, sizes_known
 from tfspecnorm.norms._leading_vectors import lanczos
-from tfspecnorm.norms._traced_once import traced_once
 from tfspecnorm.norms._vectors import even, normalized
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.matrix import Matrix

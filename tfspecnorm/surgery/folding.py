@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from tfspecnorm import kernels
-from tfspecnorm._checks import check_boolean, check_model
 from tfspecnorm._rebuilding import assign, carry_over, rebuild, wrappers_in
+from tfspecnorm._util.arguments import check_boolean, check_model
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization
 

@@ -2,10 +2,10 @@
 
 import keras
 
-from tfspecnorm._checks import check_model
 from tfspecnorm._graph import is_subclass
 from tfspecnorm._grouped_model import GroupedModel
 from tfspecnorm._rebuilding import wrappers_in
+from tfspecnorm._util.arguments import check_model
 from tfspecnorm.kernels.holders import is_graph
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 

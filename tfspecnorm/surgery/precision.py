@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._checks import check_model
 from tfspecnorm._rebuilding import carry_over, rebuild
+from tfspecnorm._util.arguments import check_model
 from tfspecnorm.kernels.holders import is_graph, layers_in
 
 

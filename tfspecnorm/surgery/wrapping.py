@@ -7,7 +7,6 @@ from typing import Any
 import keras
 
 from tfspecnorm import kernels
-from tfspecnorm._checks import check_boolean, check_model
 from tfspecnorm._rebuilding import (
     assign,
     carry_over,
@@ -16,6 +15,7 @@ from tfspecnorm._rebuilding import (
     rebuild,
     wrappers_in,
 )
+from tfspecnorm._util.arguments import check_boolean, check_model
 from tfspecnorm.kernels.holders import has_unknown_matrix, is_graph, layers_in, own_matrices
 from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization, grouping

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tfspecnorm._checks import check_path
+from tfspecnorm._util.arguments import check_path
 from tfspecnorm.edge._formats import keras_file, litert, onnx, saved_model
 from tfspecnorm.edge._formats.format import Format, Opened
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._optional import optional
+from tfspecnorm._util.optional import optional
 from tfspecnorm.edge._interpreter import Interpreter
 from tfspecnorm.edge._signature import Input
 from tfspecnorm.edge.report import TensorInfo

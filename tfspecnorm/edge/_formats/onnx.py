@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._optional import optional
+from tfspecnorm._util.optional import optional
 from tfspecnorm.edge._formats.format import Arrays, Format, Opened, counted
 from tfspecnorm.edge._signature import Input, for_inference, packed, predict
 from tfspecnorm.edge.report import TensorInfo

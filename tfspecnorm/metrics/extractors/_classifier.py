@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from tfspecnorm._checks import check_name, check_positive_integer, check_seed
-from tfspecnorm._files import check_writable, writing
+from tfspecnorm._util.arguments import check_name, check_positive_integer, check_seed
+from tfspecnorm._util.files import check_writable, writing
 from tfspecnorm.metrics.extractors.extractor import Extractor, checked_images
 
 _BATCH_SIZE = 128

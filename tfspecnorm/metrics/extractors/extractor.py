@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfspecnorm._checks import (
+from tfspecnorm._util.arguments import (
     check_boolean,
     check_model,
     check_name,

@@ -12,7 +12,7 @@ import numpy as np
 # tensor each time. A wrapper never computes with symbolic ones. TensorFlow and JAX are traced.
 
 if keras.backend.backend() == "torch":
-    from tfspecnorm._torch import operations as ops
+    from tfspecnorm._backend import torch_operations as ops
 else:
     from keras import ops
 
