@@ -25,8 +25,9 @@ MAY_KNOW = {
     "initializers": {"_util", "_rebuilding", "kernels", "layers", "norms"},
     "migration": {"_util", "_rebuilding", "kernels", "layers"},
     "schedules": {"_util"},
-    "analysis": {"_util", "_graph", "_rebuilding", "kernels", "layers", "norms", "surgery"},
-    "edge": {"_util", "_graph", "_version", "surgery"},
+    "analysis": {"_util", "_backend", "_graph", "_rebuilding"}
+    | {"kernels", "layers", "norms", "surgery"},
+    "edge": {"_util", "_backend", "_graph", "_version", "surgery"},
     "callbacks": {"_util", "_backend", "kernels", "layers", "norms"},
     "metrics": {"_util"},
     "_commands": {"_util", "analysis", "edge", "surgery"},
@@ -34,6 +35,11 @@ MAY_KNOW = {
     "models": {"_util", "initializers", "layers"},
     "gan": {"_util", "_backend", "_measured_once"},
 }
+
+# Parts that ask which backend there is, or import it: the room for that, and parts that still do.
+MAY_ASK = {"_backend", "layers", "norms"}
+# Files that read or write what belongs to TensorFlow or PyTorch, whatever the backend is.
+MAY_IMPORT = {"edge", "migration", "callbacks/_tensorboard.py"}
 
 
 def room_of(path):
@@ -76,3 +82,23 @@ def test_kernels_know_only_the_description_of_a_linear_map():
         if isinstance(node, ast.ImportFrom) and node.module.startswith("tfspecnorm.norms")
     }
     assert imported == {"tfspecnorm.norms.linear_map"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_one_room_decides_by_the_backend(path):
+    if room_of(path) in MAY_ASK:
+        return
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    asked = [
+        node.lineno
+        for node in nodes
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node) in ("keras.backend.backend", "keras.config.backend")
+    ]
+    assert asked == []
+    if MAY_IMPORT.isdisjoint((room_of(path), path.relative_to(PACKAGE).as_posix())):
+        modules = [
+            alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
+        ]
+        modules += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+        assert {"tensorflow", "jax", "torch"}.isdisjoint(m.partition(".")[0] for m in modules)

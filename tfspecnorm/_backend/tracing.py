@@ -1,6 +1,7 @@
 """What is made while a function is traced, and where."""
 
 import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -18,6 +19,25 @@ def outside_of_tracing() -> contextlib.AbstractContextManager[Any]:
 
         return tf.init_scope()
     return contextlib.nullcontext()
+
+
+def traced(
+    function: Callable[..., Any], on: Sequence[str] = ("tensorflow", "jax")
+) -> Callable[..., Any]:
+    """A function of tensors that is traced on the named backends, `"tensorflow"` or `"jax"`.
+
+    It must have no Python control flow over tensors.
+    """
+    backend = keras.backend.backend()
+    if backend not in on:
+        return function
+    if backend == "jax":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False)
 
 
 def recorded() -> Any:

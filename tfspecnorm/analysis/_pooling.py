@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from tfspecnorm._backend.differences import may_repeat_borders
 from tfspecnorm.analysis._table import Rule, register_constant
 from tfspecnorm.analysis._windows import (
     adaptive_windows,
@@ -81,7 +82,7 @@ def _ways_to_pad(padding: str, windows: list[tuple]) -> tuple[bool, ...]:
 
     Elsewhere, and if every axis has as much in front as behind, padding does not count.
     """
-    if padding != "same" or keras.backend.backend() != "torch":
+    if padding != "same" or not may_repeat_borders():
         return (False,)
     if any(size is not None and pads_unevenly(size, *window) for size, *window in windows):
         return (True,)

@@ -4,10 +4,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import keras
 from keras import ops
 
 from tfspecnorm import norms
+from tfspecnorm._backend.stateless import run
+from tfspecnorm._backend.tracing import traced
 from tfspecnorm.callbacks._layers import Measured
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
@@ -59,7 +60,7 @@ def _measurement(name: str, linear_map: LinearMap, power_iterations: int) -> Cal
         # Not every backend's maximum over blocks passes on what is not a number.
         return measured.sigma + ops.sum(0.0 * value), measured.state
 
-    return _traced(measurement)
+    return traced(measurement)
 
 
 def _wrapper_sigma(layers: list[Measured]) -> Callable[[], dict[str, Any]]:
@@ -67,32 +68,17 @@ def _wrapper_sigma(layers: list[Measured]) -> Callable[[], dict[str, Any]]:
     variables = list({id(v): v for layer in layers for v in layer.layer.weights}.values())
 
     def sigma(values: list[Any]) -> dict[str, Any]:
-        # The scope makes variables arguments, which a traced function wants on JAX.
+        # What is mapped is an argument, which a traced function wants on JAX.
         mapping = zip(variables, values, strict=True)
-        with keras.StatelessScope(list(mapping), initialize_variables=False):
-            found = [(layer, layer.layer.sigma()) for layer in layers]
+        found, *_ = run(lambda: [layer.layer.sigma() for layer in layers], mapping)
         return {
             layer.column(part): sigmas[part.name]
-            for layer, sigmas in found
+            for layer, sigmas in zip(layers, found, strict=True)
             for part in layer.kernels
         }
 
-    traced = _traced(sigma)
-    return lambda: traced([ops.convert_to_tensor(variable.value) for variable in variables])
-
-
-def _traced(function: Callable[..., Any]) -> Callable[..., Any]:
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        # Nothing here is Python control flow over tensors.
-        return tf.function(function, autograph=False)
-    if backend == "jax":
-        import jax
-
-        return jax.jit(function)
-    return function
+    measure = traced(sigma)
+    return lambda: measure([ops.convert_to_tensor(variable.value) for variable in variables])
 
 
 class Tracking:

@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._backend.gradient_norms import GradientNorms
 from tfspecnorm._util.arguments import check_boolean, check_positive_integer, is_integer
+from tfspecnorm.callbacks._gradient_norms import GradientNorms
 from tfspecnorm.callbacks._layers import NOT_BUILT, Measured, measured_layers
 from tfspecnorm.callbacks._table import Record, Table
 from tfspecnorm.callbacks._tensorboard import Scalars

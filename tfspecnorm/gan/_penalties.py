@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from tfspecnorm.gan import _differentiation
+from tfspecnorm._backend import gradients
 
 # The square root has no derivative at zero.
 _TINY = 1e-24
@@ -24,7 +24,7 @@ def r1(function: Callable[[Any], Any], real: Any) -> Any:
     Reference: Mescheder, Geiger, Nowozin, "Which Training Methods for GANs do actually
     Converge?", 2018, arXiv:1801.04406.
     """
-    return 0.5 * ops.mean(_squared_lengths(_differentiation.slopes(function, real)))
+    return 0.5 * ops.mean(_squared_slopes(function, real))
 
 
 def one_centred(function: Callable[[Any], Any], real: Any, fake: Any, fraction: Any) -> Any:
@@ -43,9 +43,11 @@ def one_centred(function: Callable[[Any], Any], real: Any, fake: Any, fraction: 
     GANs", 2017, arXiv:1704.00028.
     """
     between = fraction * real + (1.0 - fraction) * fake
-    squares = _squared_lengths(_differentiation.slopes(function, between))
+    squares = _squared_slopes(function, between)
     return ops.mean(ops.square(ops.sqrt(ops.maximum(squares, _TINY)) - 1.0))
 
 
-def _squared_lengths(slopes: Any) -> Any:
+def _squared_slopes(function: Callable[[Any], Any], images: Any) -> Any:
+    """‖∂D/∂x‖² of each image, itself differentiable in the variables."""
+    (slopes,) = gradients.in_values(lambda values: ops.sum(function(*values)), [images], again=True)
     return ops.sum(ops.square(slopes), axis=tuple(range(1, len(slopes.shape))))

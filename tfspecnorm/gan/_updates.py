@@ -1,5 +1,6 @@
 """One training step: updates of the discriminator, one of the generator, and of its average."""
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfspecnorm._backend import gradients, replicas, stateless
+from tfspecnorm._backend.datasets import watch_first
 from tfspecnorm._measured_once import measured_once
-from tfspecnorm.gan import _checks, _differentiation, _penalties, _ranges
+from tfspecnorm.gan import _checks, _penalties, _ranges
 from tfspecnorm.gan._optimizers import OptimizerPair
 
 # Note [Whose state moves]
@@ -39,7 +42,9 @@ class Updates(keras.Model):
     def _watched(self, x: Any, batch_size: Any) -> Any:
         """The data, with a warning for images out of the generator's range, of the first batch."""
         if type(x).__module__.startswith("tensorflow.") and hasattr(x, "element_spec"):
-            return _watched_dataset(x, self.generator)
+            if _ranges.last_activation(self.generator) is None:
+                return x
+            return watch_first(x, functools.partial(_ranges.warn_of_range, self.generator))
         images = _ranges.first_images(x, batch_size)
         if images is not None:
             _ranges.warn_of_range(self.generator, images)
@@ -61,24 +66,11 @@ class Updates(keras.Model):
 
     def train_step(self, *arguments: Any) -> Any:
         """One step of `fit`: on JAX from a state to a state, elsewhere on the variables."""
-        if keras.backend.backend() != "jax":
-            return self._train(*arguments)
-        state, data = arguments
-        groups = (
-            self.trainable_variables,
-            self.non_trainable_variables,
-            self.optimizer.variables,
-            self.metrics_variables,
-        )
-        return _on_state(self._train, groups, state, data)
+        return stateless.step(self, self._train, arguments)
 
     def test_step(self, *arguments: Any) -> Any:
         """One step of `evaluate`."""
-        if keras.backend.backend() != "jax":
-            return self._test(*arguments)
-        state, data = arguments
-        groups = (self.trainable_variables, self.non_trainable_variables, self.metrics_variables)
-        return _on_state(self._test, groups, state, data)
+        return stateless.step(self, self._test, arguments)
 
     def _train(self, data: Any) -> dict[str, Any]:
         count = 0
@@ -176,7 +168,7 @@ class Updates(keras.Model):
         """One step down the objective in the variables of one network; what it records."""
         variables = network.trainable_variables
         # Optimizers add up the gradients of all replicas.
-        replicas, _ = _differentiation.replicas()
+        count, _ = replicas.count_and_place()
 
         def scaled() -> tuple[Any, dict[str, Any]]:
             total, records = objective()
@@ -185,11 +177,11 @@ class Updates(keras.Model):
                 for variable in variables
                 if variable.regularizer is not None
             ]
-            return optimizer.scale_loss(_sum([total, *regularized]) / replicas), records
+            return optimizer.scale_loss(_sum([total, *regularized]) / count), records
 
         state = [*self.variables, *self.optimizer.variables]
-        records, gradients = _differentiation.gradients(scaled, variables, state)
-        _differentiation.apply(optimizer, variables, gradients)
+        records, found = gradients.in_variables(scaled, variables, state)
+        gradients.apply(optimizer, variables, found)
         return records
 
     def _run(
@@ -197,17 +189,9 @@ class Updates(keras.Model):
     ) -> tuple[Any, list[Any]]:
         """Outputs in 32 bits and losses of a call, see Note [Whose state moves]."""
         mapping = [(v, ops.convert_to_tensor(v.value)) for v in network.variables]
-        with keras.StatelessScope(
-            mapping, collect_losses=True, initialize_variables=False
-        ) as scope:
-            before = [scope.get_current_value(variable) for variable, _ in mapping]
-            outputs = network(inputs, training=training)
-            after = [scope.get_current_value(variable) for variable, _ in mapping]
-            losses = list(scope.losses)
-        if keep:
-            for (variable, _), old, new in zip(mapping, before, after, strict=True):
-                if new is not old:
-                    variable.assign(new)
+        outputs, _, losses = stateless.run(
+            lambda: network(inputs, training=training), mapping, assign=keep, collect_losses=True
+        )
         return ops.cast(outputs, keras.config.floatx()), losses
 
     def _latents(self, count: Any, seed: Any) -> Any:
@@ -215,9 +199,9 @@ class Updates(keras.Model):
 
     def _draw(self, function: Callable[..., Any], count: Any, shape: Any, seed: Any) -> Any:
         """Random numbers, other ones on each replica."""
-        replicas, place = _differentiation.replicas()
-        drawn = function((replicas * count, *shape), seed=seed, dtype=keras.config.floatx())
-        return drawn if replicas == 1 else drawn[place * count : (place + 1) * count]
+        number, place = replicas.count_and_place()
+        drawn = function((number * count, *shape), seed=seed, dtype=keras.config.floatx())
+        return drawn if number == 1 else drawn[place * count : (place + 1) * count]
 
     def _images(self, data: Any) -> Any:
         images, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -245,42 +229,3 @@ def _parts(images: Any, number: int) -> Iterator[Any]:
 
 def _sum(losses: list[Any]) -> Any:
     return sum(ops.sum(ops.cast(loss, keras.config.floatx())) for loss in losses)
-
-
-def _on_state(step: Callable[..., Any], groups: Any, state: Any, data: Any) -> tuple[Any, Any]:
-    """The logs of a step and the state after it, with the state as an argument."""
-    mapping = [
-        pair
-        for group, values in zip(groups, state, strict=True)
-        for pair in zip(group, values, strict=True)
-    ]
-    with keras.StatelessScope(mapping, initialize_variables=False) as scope:
-        logs = step(data)
-        after = tuple([scope.get_current_value(variable) for variable in g] for g in groups)
-    return logs, after
-
-
-def _watched_dataset(dataset: Any, generator: keras.Model) -> Any:
-    """A `tf.data.Dataset` whose first batch is looked at when it is read: never read twice."""
-    import tensorflow as tf
-
-    if _ranges.last_activation(generator) is None or tf.distribute.has_strategy():
-        return dataset
-
-    def look(images: Any) -> bool:
-        _ranges.warn_of_range(generator, images.numpy())
-        return True
-
-    def watch(place: Any, data: Any) -> Any:
-        images = data[0] if isinstance(data, tuple) else data
-        if not isinstance(images, tf.Tensor):
-            return data
-        looked = tf.cond(
-            tf.equal(place, 0),
-            lambda: tf.py_function(look, [images], tf.bool),
-            lambda: tf.constant(False),
-        )
-        with tf.control_dependencies([looked]):
-            return tf.nest.map_structure(tf.identity, data)
-
-    return dataset.enumerate().map(watch)

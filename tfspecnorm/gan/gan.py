@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfspecnorm._backend.differences import bring_up_to_date
 from tfspecnorm._util.arguments import (
     check_boolean,
     check_jit_compile,
@@ -230,9 +231,7 @@ class GAN(Saving):
         latents = np.random.default_rng(seed).standard_normal((made, self.latent_size))
         averaged = check_boolean("averaged", averaged)
         network = self.averaged_generator if averaged else None
-        if keras.backend.backend() == "jax":
-            # In the middle of an epoch the variables' values are elsewhere.
-            self.jax_state_sync()
+        bring_up_to_date(self)
         images = (network or self.generator).predict(
             latents.astype(keras.config.floatx()), batch_size=batch_size, verbose=0
         )

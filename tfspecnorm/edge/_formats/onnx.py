@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfspecnorm._backend.differences import exports_open_sizes
 from tfspecnorm._util.optional import optional
 from tfspecnorm.edge._formats.format import Arrays, Format, Opened, counted
 from tfspecnorm.edge._signature import Input, for_inference, packed, predict
@@ -21,8 +22,7 @@ def _write(model: keras.Model, inputs: list[Input], path: Path) -> None:
     model = for_inference(model, inputs)
     # Keras exports what was called once.
     predict(model, [np.zeros((1, *part.shape), part.dtype) for part in inputs])
-    # PyTorch's converter knows no sizes that are open.
-    batch = 1 if keras.backend.backend() == "torch" else None
+    batch = None if exports_open_sizes() else 1
     specs = [
         keras.InputSpec(shape=(batch, *part.shape), dtype=part.dtype, name=part.identifier)
         for part in inputs
