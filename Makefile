@@ -13,7 +13,7 @@ BACKEND_TESTS = $(wildcard tests/test_arguments.py tests/test_import.py tests/ke
 	tests/edge/test_formats.py tests/edge/test_odd_models.py tests/edge/test_samples.py \
 	tests/test_files.py tests/test_initializers.py tests/test_main.py \
 	tests/test_measured_once.py tests/test_operations.py tests/test_saved_models.py \
-	tests/test_schedules.py tests/test_stateless.py tests/test_trust.py)
+	tests/test_schedules.py tests/test_variables.py tests/test_trust.py)
 # One run of every example, and two devices.
 BACKEND_EXAMPLES = tests/examples/test_smoke.py tests/examples/test_parallel.py
 PYTEST = -m pytest -n $(WORKERS)

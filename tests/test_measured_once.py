@@ -14,7 +14,7 @@ from tests import tools
 from tests.gan import networks
 from tfspecnorm import layers, measured_once, norms
 from tfspecnorm.layers import _together, scales
-from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers.reparameterization import Reparameterization
 
 WRAPPERS = {
     "spectral": layers.SpectralNorm,

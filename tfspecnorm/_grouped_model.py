@@ -7,7 +7,7 @@ import keras
 
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
-from tfspecnorm.layers._together import measured_ahead
+from tfspecnorm.layers._shared_kernels import measured_ahead
 
 # To look for them takes long. As an attribute of the model the list would be saved with it.
 _WRAPPERS: weakref.WeakKeyDictionary[Any, list[DividedByNorm]] = weakref.WeakKeyDictionary()

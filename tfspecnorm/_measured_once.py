@@ -11,8 +11,8 @@ from tfspecnorm._grouped_model import GroupedModel
 from tfspecnorm._util.arguments import check_boolean, check_model
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
-from tfspecnorm.layers._reparameterization import Reparameterization
-from tfspecnorm.layers._together import measured_ahead
+from tfspecnorm.layers.reparameterization import Reparameterization
+from tfspecnorm.layers._shared_kernels import measured_ahead
 from tfspecnorm.layers.weight_norm import WeightNorm
 
 

@@ -12,7 +12,7 @@ from keras import ops
 from tfspecnorm._graph import maker_of, new_inputs
 from tfspecnorm._grouped_model import GroupedModel
 from tfspecnorm.kernels.holders import is_graph, layers_in
-from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers.reparameterization import Reparameterization
 
 # Note [Rebuilding]
 # `keras.models.clone_model` rebuilds the graph of a Sequential or Functional model, keeps

@@ -13,7 +13,7 @@ from tfspecnorm import layers, norms
 from tfspecnorm._backend import traced_once as _traced_once
 from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.layers import scales
-from tfspecnorm.layers._quotient import quotient
+from tfspecnorm.layers._closed_form import quotient
 
 pytestmark = pytest.mark.skipif(
     tools.BACKEND != "tensorflow", reason="the other backends have no such graphs"

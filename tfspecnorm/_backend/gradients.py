@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from tfspecnorm._backend import stateless
+from tfspecnorm._backend.variables import run
 
 
 def in_values(
@@ -55,7 +55,7 @@ def in_variables(
 
     def pure(values: list[Any]) -> tuple[Any, Any]:
         mapping = zip([*variables, *rest], [*values, *current], strict=True)
-        (scalar, others), assigned, _ = stateless.run(function, mapping)
+        (scalar, others), assigned, _ = run(function, mapping)
         return scalar, (others, assigned[len(values) :])
 
     (others, assigned), found = _differentiated(pure, values)

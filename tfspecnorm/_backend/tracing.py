@@ -56,6 +56,23 @@ def recorded() -> Any:
     return None
 
 
+def same_values(before: list[Any], now: list[Any], made_in: Any) -> bool:
+    """Whether what was computed from values serves for values now.
+
+    Args:
+        before: The values that it was computed from.
+        now: Those of the same variables now.
+        made_in: What was `recorded` when it was computed.
+    """
+    here = recorded()
+    if keras.backend.backend() == "tensorflow":
+        # Each reading of a variable is a new tensor.
+        return made_in is here
+    same = all(one is other for one, other in zip(before, now, strict=True))
+    # What was made without derivatives does not serve where they are wanted.
+    return same and not (here and not made_in)
+
+
 def outlives_loop(old: Any, new: Any) -> bool:
     """Whether a new value of a variable may stay where the old one came from.
 

@@ -16,7 +16,7 @@ from tfspecnorm.analysis._walk import Call, input_signals, walk
 from tfspecnorm.kernels import Kernel, is_registered, kernels_of
 from tfspecnorm.kernels.holders import is_graph, layers_in
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
-from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers.reparameterization import Reparameterization
 
 # Largest singular values of large images lie close together: beyond this many entries of the
 # smaller side ARPACK takes minutes where a short iteration takes seconds.

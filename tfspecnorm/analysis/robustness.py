@@ -8,7 +8,7 @@ import numpy as np
 from tfspecnorm._graph import graph_of, runs_its_layers
 from tfspecnorm._util.arguments import check_model, check_positive_integer
 from tfspecnorm.analysis.lipschitz import LipschitzReport, lipschitz_bound
-from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers.reparameterization import Reparameterization
 
 _PROBABILITIES = (keras.activations.sigmoid, keras.activations.hard_sigmoid)
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops, tree
 
 from tfspecnorm._backend.gradients import in_values
-from tfspecnorm._backend.stateless import random_numbers_kept, run
+from tfspecnorm._backend.variables import random_numbers_kept, run
 from tfspecnorm._backend.tracing import traced
 
 

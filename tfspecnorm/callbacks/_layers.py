@@ -10,8 +10,8 @@ import keras
 from tfspecnorm import kernels
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.kernels.holders import layers_in
-from tfspecnorm.layers._precision import kernel_value, read_master
-from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers._full_precision import kernel_value, read_master
+from tfspecnorm.layers.reparameterization import Reparameterization
 
 NOT_BUILT = "it is not built"
 

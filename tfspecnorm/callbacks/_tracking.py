@@ -7,12 +7,12 @@ from typing import Any
 from keras import ops
 
 from tfspecnorm import norms
-from tfspecnorm._backend.stateless import run
+from tfspecnorm._backend.variables import run
 from tfspecnorm._backend.tracing import traced
 from tfspecnorm.callbacks._layers import Measured
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
-from tfspecnorm.layers._precision import at_least_32_bits
+from tfspecnorm.layers._full_precision import at_least_32_bits
 from tfspecnorm.norms.linear_map import DEPTHWISE_CONVOLUTION, LinearMap
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfspecnorm._backend import gradients, replicas, stateless
+from tfspecnorm._backend import gradients, replicas
+from tfspecnorm._backend.variables import run, step
 from tfspecnorm._backend.datasets import watch_first
 from tfspecnorm._measured_once import measured_once
 from tfspecnorm.gan import _checks, _penalties, _ranges
@@ -66,11 +67,11 @@ class Updates(keras.Model):
 
     def train_step(self, *arguments: Any) -> Any:
         """One step of `fit`: on JAX from a state to a state, elsewhere on the variables."""
-        return stateless.step(self, self._train, arguments)
+        return step(self, self._train, arguments)
 
     def test_step(self, *arguments: Any) -> Any:
         """One step of `evaluate`."""
-        return stateless.step(self, self._test, arguments)
+        return step(self, self._test, arguments)
 
     def _train(self, data: Any) -> dict[str, Any]:
         count = 0
@@ -189,7 +190,7 @@ class Updates(keras.Model):
     ) -> tuple[Any, list[Any]]:
         """Outputs in 32 bits and losses of a call, see Note [Whose state moves]."""
         mapping = [(v, ops.convert_to_tensor(v.value)) for v in network.variables]
-        outputs, _, losses = stateless.run(
+        outputs, _, losses = run(
             lambda: network(inputs, training=training), mapping, assign=keep, collect_losses=True
         )
         return ops.cast(outputs, keras.config.floatx()), losses

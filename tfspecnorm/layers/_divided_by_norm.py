@@ -1,21 +1,23 @@
-"""The wrappers that divide kernels by a norm: what they share."""
+"""Base of the wrappers that divide kernels by norms: s·W/σ(W)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
-from tfspecnorm import norms
+from tfspecnorm._backend.compiled import compiles
 from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.variables import read, read_state
 from tfspecnorm._util.arguments import check_boolean, check_positive_integer
 from tfspecnorm.kernels import Kernel
-from tfspecnorm.layers import _options, _warm_start, scales
+from tfspecnorm.layers import _options, scales
+from tfspecnorm.layers._closed_form import quotient
 from tfspecnorm.layers._evaluation import certain_share, evaluation_task
-from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
-from tfspecnorm.layers._quotient import quotient
-from tfspecnorm.layers._reparameterization import Reparameterization
-from tfspecnorm.layers._together import ready
+from tfspecnorm.layers._full_precision import read_kernel, read_master, state_dtype
+from tfspecnorm.layers._initial_state import InitialState, sigma_of
+from tfspecnorm.layers.reparameterization import Reparameterization
+from tfspecnorm.norms import Measurement, Norm, Task, default_norm
 
 # Note [Factors of one map]
 # A separable convolution applies its pointwise kernel to the outputs of its depthwise one: both
@@ -25,6 +27,17 @@ from tfspecnorm.layers._together import ready
 # What the layer computes, and with it the gradients of W₁ and W₂, depends on the product alone,
 # which is continuous; each factor stays finite. Files of version 0.1 scale and bound each kernel:
 # their configurations do not have the entry `scales_each_kernel`.
+
+
+class _Parts:
+    """What belongs to the kernels, by their names. No tracker looks into it."""
+
+    def __init__(self) -> None:
+        self.norms: dict[str, Norm] = {}
+        self.vectors: dict[str, dict[str, keras.Variable]] = {}
+        self.scales: dict[str, keras.Variable] = {}
+        self.takes_scale: dict[str, bool] = {}
+        self.factors: dict[str, list[Kernel]] = {}
 
 
 class DividedByNorm(Reparameterization):
@@ -69,11 +82,10 @@ class DividedByNorm(Reparameterization):
                 "Argument `bound` must be `None` with `scale=Learned()`: a learned scale undoes "
                 f"the bound. Received: bound={bound!r}"
             )
-        self._state = {}
-        self._scale_variables = {}
+        self._parts = _Parts()
         self._scales_each_kernel = False
 
-    def check_kernels(self) -> None:
+    def _check_kernels(self) -> None:
         received = f"{type(self.layer).__name__} named '{self.layer.name}'"
         if self.per_gate and not any(kernel.gates for kernel in self.kernels):
             raise ValueError(
@@ -89,7 +101,11 @@ class DividedByNorm(Reparameterization):
                     f"Received: norm with {unknown}"
                 )
         for kernel in self.kernels:
-            norm = self._norm(kernel)
+            norm = self._choose_norm(kernel)
+            self._parts.norms[kernel.name] = norm
+            self._parts.factors[kernel.name] = self._factors_of(kernel)
+            is_last = self._scales_each_kernel or not kernel.followed_by
+            self._parts.takes_scale[kernel.name] = is_last
             try:
                 norm.state_shapes(kernel.linear_map)
             except ValueError as error:
@@ -100,138 +116,115 @@ class DividedByNorm(Reparameterization):
                 ) from error
 
     def create_state(self, kernel: Kernel) -> None:
-        norm = self._norm(kernel)
-        start = _warm_start.WarmStart(norm, kernel)
-        dtype = state_dtype(kernel.variable.dtype)
-        self._state[kernel.name] = {
+        norm = self._parts.norms[kernel.name]
+        start = InitialState(norm, kernel)
+        options = {"dtype": state_dtype(kernel.variable.dtype)}
+        self._parts.vectors[kernel.name] = {
             name: self.add_state(
                 kernel,
                 name,
+                start.initializer(name),
                 shape=shape,
-                initializer=start.initializer(name),
-                dtype=dtype,
                 trainable=False,
                 aggregation="mean",
+                **options,
             )
             for name, shape in norm.state_shapes(kernel.linear_map).items()
         }
-        if self.scale.trainable and self._takes_scale(kernel):
-            variable = self.add_state(
-                kernel,
-                "scale",
-                shape=(),
-                initializer=self._scale_initializer(kernel),
-                dtype=dtype,
+        if self.scale.trainable and self._parts.takes_scale[kernel.name]:
+            initializer = self._scale_initializer(kernel)
+            variable = self.add_state(kernel, "scale", initializer, shape=(), **options)
+            self._parts.scales[kernel.name] = variable
+
+    def effective(self, kernel: Kernel, value: Any, training: bool) -> Any:
+        tasks = {
+            factor.name: self._task(
+                factor, value if factor is kernel else read_kernel(factor), training
             )
-            # Made as a trainable one, which it becomes when its layer is no longer frozen.
-            variable.trainable = kernel.variable.trainable
-            self._scale_variables[kernel.name] = variable
-
-    def _effective(self, training: bool) -> list[tuple[Kernel, Any]]:
-        if self.bound is None or not any(map(self._followed, self.kernels)):
-            return super()._effective(training)
-        values = [(kernel, kernel_value(kernel)) for kernel in self.kernels]
-        found = {
-            kernel.name: self._measured(kernel, value, self.moves(kernel, training))[:2]
-            for kernel, value in values
+            for factor in self._parts.factors[kernel.name]
         }
-        return [
-            (kernel, self._bounded(kernel, value, found))
-            if len(self._factors(kernel)) > 1
-            else (kernel, self.divided(kernel, value, *found[kernel.name]))
-            for kernel, value in values
-        ]
+        measured = {name: (task, task.alone()) for name, task in tasks.items()}
+        return self._divide(kernel, value, measured, training)
 
-    def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
-        task, measured, effective = self._measured(kernel, value, training)
-        return self.divided(kernel, value, task, measured) if effective is None else effective
+    def _tasks(self, training: bool) -> list[Task]:
+        if type(self).effective is not DividedByNorm.effective:
+            # A subclass that computes W̄ in another way is asked for it.
+            return []
+        tasks = []
+        for kernel in self.kernels:
+            value = read(kernel.variable)
+            value = value if kernel.part is None else kernel.value_in(value)
+            tasks.append(self._task(kernel, value, self._moves(kernel, training)))
+        return tasks
 
-    def _measured(self, kernel: Kernel, value: Any, training: bool) -> tuple[Any, Any, Any]:
-        """How a kernel is measured, its norm, and W̄ if it waits; in training the state moves."""
-        iterations = self.power_iterations if training else 0
-        found = ready(self, kernel, iterations)
-        if found is None:
-            task = self.task(kernel, value, iterations)
-            measured, effective = task.alone(), None
-        else:
-            task, measured, effective = found.task, found.measurement, found.effective
-        if training:
-            for name, variable in self._state[kernel.name].items():
-                self.move(variable, measured.state[name])
-        return task, measured, effective
+    def _compute(
+        self, training: bool, tasks: Sequence[Task], measured: Sequence[Measurement]
+    ) -> list[tuple[Kernel, Any]]:
+        if not tasks:
+            return super()._compute(training, tasks, measured)
+        found = {}
+        for kernel, task, measurement in zip(self.kernels, tasks, measured, strict=True):
+            found[kernel.name] = task, measurement
+        pairs = []
+        for kernel in self.kernels:
+            moves = self._moves(kernel, training)
+            pairs.append((kernel, self._divide(kernel, None, found, moves)))
+        return pairs
 
-    def values_of(self, kernel: Kernel) -> tuple[Any, ...]:
-        """The values of the variables that W̄ is computed from, but for the vectors."""
-        scale = self._scale_variables.get(kernel.name)
-        return (kernel.variable.value, *(() if scale is None else (scale.value,)))
+    def _task(self, kernel: Kernel, value: Any, moves: bool) -> Task:
+        """How a kernel is to be measured: from the stored vectors in training, else anew."""
+        norm = self._parts.norms[kernel.name]
+        if not moves:
+            return evaluation_task(norm, value, kernel.linear_map)
+        state = {}
+        for name, variable in self._parts.vectors[kernel.name].items():
+            state[name] = read_state(variable)
+        compiled = compiles(self.jit_compile)
+        return Task(norm, value, state, kernel.linear_map, self.power_iterations, compiled)
 
-    def divided(
-        self, kernel: Kernel, value: Any, task: norms.Task, measured: norms.Measurement
+    def _divide(
+        self,
+        kernel: Kernel,
+        value: Any,
+        found: dict[str, tuple[Task, Measurement]],
+        moves: bool,
     ) -> Any:
-        """W̄ of a kernel that was measured."""
-        scale = self._scale_of(kernel)
-        if self.bound is None or task.power_iterations:
+        """W̄ of a kernel, from its measurement and those of the other factors of its map."""
+        task, measured = found[kernel.name]
+        if moves:
+            for name, variable in self._parts.vectors[kernel.name].items():
+                self.update(variable, measured.state[name])
+        scale = 1.0
+        if self._parts.takes_scale[kernel.name]:
+            variable = self._parts.scales.get(kernel.name)
+            scale = self.scale(None if variable is None else variable.value)
+        factors = self._parts.factors[kernel.name]
+        if self.bound is None or (moves and len(factors) == 1):
             return quotient(task.kernel, measured, scale, self.bound)
-        return scale * self._within_bound(value, (task, measured), [(task, measured)])
-
-    def _bounded(self, kernel: Kernel, value: Any, found: dict[str, Any]) -> Any:
-        """W̄ of a factor of a map with a bound, see Note [Factors of one map]."""
-        factors = [found[factor.name] for factor in self._factors(kernel)]
-        last = not self._followed(kernel)
-        bounded = self._within_bound(value, found[kernel.name], factors, last)
-        return self._scale_of(kernel) * bounded
+        value = read_kernel(kernel) if value is None else value
+        return scale * self._within_bound(kernel, value, found)
 
     def _within_bound(
-        self, value: Any, own: tuple[Any, Any], factors: list[tuple[Any, Any]], last: bool = True
+        self, kernel: Kernel, value: Any, found: dict[str, tuple[Task, Measurement]]
     ) -> Any:
         """W or W·c/σ, of the last factor of a map; W or W/σ of another one."""
+        factors = [found[factor.name] for factor in self._parts.factors[kernel.name]]
         limit = self.bound * math.prod(certain_share(task, part.sigma) for task, part in factors)
         norm = math.prod(task.size * part.sigma for task, part in factors)
-        task, measured = own
+        task, measured = found[kernel.name]
         divided = quotient(task.kernel, measured)
-        return ops.where(norm <= limit, value, limit * divided if last else divided)
-
-    def _scale_of(self, kernel: Kernel) -> Any:
-        if not self._takes_scale(kernel):
-            return 1.0
-        variable = self._scale_variables.get(kernel.name)
-        return self.scale(None if variable is None else variable.value)
-
-    def _followed(self, kernel: Kernel) -> bool:
-        return bool(kernel.followed_by) and not self._scales_each_kernel
-
-    def _takes_scale(self, kernel: Kernel) -> bool:
-        return not self._followed(kernel)
-
-    def _factors(self, kernel: Kernel) -> list[Kernel]:
-        """The kernels whose product is the linear map that a kernel is a factor of."""
-        if self._scales_each_kernel:
-            return [kernel]
-        last = kernel.followed_by or kernel.name
-        return [factor for factor in self.kernels if last in (factor.name, factor.followed_by)]
+        is_last = self._parts.takes_scale[kernel.name]
+        return ops.where(norm <= limit, value, limit * divided if is_last else divided)
 
     def _scale_initializer(self, kernel: Kernel) -> Callable[..., Any]:
         """Keras initializer of a trainable scale, which may start at the norm of its map."""
-        starts = [_warm_start.WarmStart(self._norm(part), part) for part in self._factors(kernel)]
 
         def initialize(shape: Any, dtype: Any = None) -> Any:
-            norm = math.prod(start.sigma() for start in starts)
+            factors = self._parts.factors[kernel.name]
+            norm = math.prod(sigma_of(self._parts.norms[part.name], part) for part in factors)
             return ops.cast(self.scale.initial_value(norm), dtype)
 
         return initialize
-
-    def task(self, kernel: Kernel, value: Any, power_iterations: int = 0) -> norms.Task:
-        """How a kernel is to be measured: from the stored vectors in training, else anew."""
-        norm = self._norm(kernel)
-        if not power_iterations:
-            return evaluation_task(norm, value, kernel.linear_map)
-        state = {name: _current(v) for name, v in self._state[kernel.name].items()}
-        compiled = self.jit_compile is True
-        return norms.Task(norm, value, state, kernel.linear_map, power_iterations, compiled)
-
-    def iterations(self, kernel: Kernel, training: bool) -> int:
-        """Power iterations in a call: none in evaluation, in which a frozen kernel always is."""
-        return self.power_iterations if self.moves(kernel, training) else 0
 
     def sigma(self) -> dict[str, Any]:
         """The norm of each raw kernel, measured anew: right whatever the stored vectors are.
@@ -251,46 +244,15 @@ class DividedByNorm(Reparameterization):
         >>> round(float(layer.sigma()["kernel"]), 4)
         1.0
         """
-        self.check_built("sigma")
-        return read_master(
-            lambda: {
-                kernel.name: ops.stop_gradient(task.size * task.alone().sigma)
-                for kernel in self.kernels
-                for task in [self.task(kernel, kernel_value(kernel))]
-            }
-        )
+        self._check_built("sigma")
+        norms = self._parts.norms
+        found = {kernel.name: sigma_of(norms[kernel.name], kernel) for kernel in self.kernels}
+        return {name: ops.stop_gradient(sigma) for name, sigma in found.items()}
 
     @property
-    def kernel_norms(self) -> dict[str, Any]:
+    def kernel_norms(self) -> dict[str, Norm]:
         """The norm object that each kernel of the built layer is divided by, by name."""
-        return {kernel.name: self._norm(kernel) for kernel in self.kernels}
-
-    def warm_up(self) -> None:
-        """Converge the vectors to the kernels as they are now.
-
-        Call it before training goes on with kernels from elsewhere: with the vectors of other
-        kernels the first training calls take σ for too small. Evaluation does not need it.
-        Trainable scales are not touched.
-
-        Raises:
-            ValueError: If the wrapper is not built.
-        """
-        self.check_built("warm_up")
-        for kernel in self.kernels:
-            self._restart_vectors(kernel)
-
-    def restart(self) -> None:
-        """Start vectors and trainable scales anew, as if the layer were built with its kernels.
-
-        Raises:
-            ValueError: If the wrapper is not built.
-        """
-        self.check_built("restart")
-        for kernel in self.kernels:
-            self._restart_vectors(kernel)
-            if kernel.name in self._scale_variables:
-                variable = self._scale_variables[kernel.name]
-                variable.assign(self._scale_initializer(kernel)((), variable.dtype))
+        return dict(self._parts.norms)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
@@ -314,20 +276,14 @@ class DividedByNorm(Reparameterization):
             "scales_each_kernel": self._scales_each_kernel,
         }
 
-    def _restart_vectors(self, kernel: Kernel) -> _warm_start.WarmStart:
-        start = _warm_start.WarmStart(self._norm(kernel), kernel)
-        for name, value in start.state().items():
-            self._state[kernel.name][name].assign(value)
-        return start
-
-    def _norm(self, kernel: Kernel) -> Any:
+    def _choose_norm(self, kernel: Kernel) -> Norm:
         norm = self.norm.get(kernel.name) if isinstance(self.norm, dict) else self.norm
-        norm = norms.default_norm(kernel.linear_map) if norm is None else norm
-        several = self.tracked_vectors > 1 and hasattr(norm, "tracking")
-        return norm.tracking(self.tracked_vectors) if several else norm
+        norm = default_norm(kernel.linear_map) if norm is None else norm
+        return norm if self.tracked_vectors == 1 else norm.tracking(self.tracked_vectors)
 
-
-def _current(variable: keras.Variable) -> Any:
-    value = ops.convert_to_tensor(variable.value)
-    # PyTorch updates in place, which must not reach a gradient that still needs this value.
-    return ops.copy(value) if keras.backend.backend() == "torch" else value
+    def _factors_of(self, kernel: Kernel) -> list[Kernel]:
+        """The kernels whose product is the linear map that a kernel is a factor of."""
+        if self._scales_each_kernel:
+            return [kernel]
+        last = kernel.followed_by or kernel.name
+        return [factor for factor in self.kernels if last in (factor.name, factor.followed_by)]

@@ -28,7 +28,7 @@ def rescaled(value: Any) -> tuple[Any, Any]:
     return value / size, size
 
 
-def evaluation_task(norm: Any, value: Any, linear_map: norms.LinearMap) -> norms.Task:
+def evaluation_task(norm: norms.Norm, value: Any, linear_map: norms.LinearMap) -> norms.Task:
     """How a kernel is measured outside of training, see Note [Evaluation measures]."""
     scaled, size = rescaled(value)
     state = norm.search(ops.stop_gradient(scaled), linear_map)

@@ -6,16 +6,17 @@ from typing import Any
 import keras
 
 from tfspecnorm._backend.operations import ops, uncompiled
+from tfspecnorm._backend.replicas import has_mean, mean_over_replicas
+from tfspecnorm._backend.variables import read
 from tfspecnorm._util.arguments import check_boolean, check_fraction
 from tfspecnorm.kernels import biases
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
-from tfspecnorm.layers._precision import (
+from tfspecnorm.layers._full_precision import (
     at_least_32_bits,
     read_master,
     state_dtype,
-    stored_value,
 )
-from tfspecnorm.norms.measurement import TINY
+from tfspecnorm.norms.base import TINY
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
@@ -101,7 +102,7 @@ class MeanSpectralNorm(DividedByNorm):
         _check_layer(layer)
         momentum = check_fraction("momentum", momentum)
         synchronized = check_boolean("synchronized", synchronized)
-        if synchronized and keras.backend.backend() == "torch":
+        if synchronized and not has_mean():
             raise ValueError(
                 "Argument `synchronized` must be `False` on PyTorch, where Keras has no mean over "
                 f"replicas. Received: synchronized={synchronized!r}"
@@ -137,10 +138,12 @@ class MeanSpectralNorm(DividedByNorm):
         **kwargs: Any,
     ) -> Any:
         training = bool(training) and self.trainable and self.layer.trainable
-        values, shift = read_master(lambda: (self.substitutes(training), self._shift(training)))
+        values, shift = self._in_full_precision(
+            lambda: (self._substitutes(training), self._shift(training))
+        )
         if self._layer_takes_mask:
             kwargs["mask"] = mask
-        outputs = self.call_with(values, *args, **kwargs)
+        outputs = self._call_layer(values, args, kwargs)
         if shift is not None:
             precise = at_least_32_bits(outputs)
             shift = ops.cast(shift, precise.dtype)
@@ -153,22 +156,22 @@ class MeanSpectralNorm(DividedByNorm):
     def compute_output_spec(self, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
         return super().compute_output_spec(*args, **kwargs)
 
-    def substitutes(self, training: bool) -> dict[int, Any]:
+    def _substitutes(self, training: bool) -> dict[int, Any]:
         """Kernels as in spectral normalization; in training the bias waits for the mean."""
-        values = super().substitutes(training)
+        values = super()._substitutes(training)
         bias = biases.bias_of(self.layer).variable
         if bias is not None:
             value = ops.zeros_like(bias.value) if training else self._evaluated(bias)
             values[id(bias)] = value
         return values
 
-    def folded_config(self) -> dict[str, Any]:
+    def _folded_config(self) -> dict[str, Any]:
         created = self._created_bias is not None
         config = biases.config_with_bias(self.layer) if created else self.layer.get_config()
         return self._folded_dtype(config)
 
-    def folded_weights(self) -> list[Any]:
-        weights = super().folded_weights()
+    def _folded_weights(self) -> list[Any]:
+        weights = super()._folded_weights()
         if self._created_bias is not None:
             weights.append(read_master(lambda: self._evaluated(self._created_bias)))
         return weights
@@ -196,12 +199,12 @@ class MeanSpectralNorm(DividedByNorm):
         if self._created_bias is None and not training:
             return None
         variable = bias.variable if self._created_bias is None else self._created_bias
-        value = stored_value(variable) if training else self._evaluated(variable)
+        value = read(variable) if training else self._evaluated(variable)
         return ops.reshape(value, bias.broadcast_shape)
 
     def _evaluated(self, bias: keras.Variable) -> Any:
         """The bias of the plain layer: the mean is subtracted."""
-        return ops.cast(stored_value(bias) - self.moving_mean.value, bias.dtype)
+        return ops.cast(read(bias) - self.moving_mean.value, bias.dtype)
 
     def _batch_mean(self, outputs: Any, mask: Any) -> Any:
         """Mean of each output channel, which moves the running mean."""
@@ -216,8 +219,8 @@ class MeanSpectralNorm(DividedByNorm):
             weights = ops.broadcast_to(ops.cast(mask, outputs.dtype), ops.shape(outputs))
             total = ops.sum(outputs * weights, axis=axes, keepdims=True)
             count = ops.sum(weights, axis=axes, keepdims=True)
-        if self.synchronized and keras.backend.backend() == "tensorflow":
-            total, count = _mean_over_replicas(total), _mean_over_replicas(count)
+        if self.synchronized:
+            total, count = mean_over_replicas(total), mean_over_replicas(count)
         empty = count < TINY
         mean = total / (count + ops.cast(empty, count.dtype))
         moving = self.moving_mean.value
@@ -226,7 +229,7 @@ class MeanSpectralNorm(DividedByNorm):
         new = ops.reshape(ops.cast(mean, moving.dtype), moving.shape)
         new = self.momentum * moving + (1 - self.momentum) * new
         new = ops.where(ops.reshape(usable, moving.shape), new, moving)
-        self.move(self.moving_mean, new)
+        self.update(self.moving_mean, new)
         return mean
 
 
@@ -252,8 +255,3 @@ def _check_layer(layer: keras.layers.Layer) -> None:
             f"follows. Received: layer={type(layer).__name__} named '{layer.name}' with "
             "`activity_regularizer`"
         )
-
-
-def _mean_over_replicas(value: Any) -> Any:
-    mean, _ = ops.moments(ops.expand_dims(value, 0), axes=[0], synchronized=True)
-    return mean

@@ -7,14 +7,12 @@ import keras
 import numpy as np
 
 from tfspecnorm._backend.operations import ops
-from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.kernels import Kernel
-from tfspecnorm.layers._precision import kernel_value, read_master, state_dtype
-from tfspecnorm.layers._reparameterization import Reparameterization
-from tfspecnorm.layers._together import ready
-from tfspecnorm.layers._warm_start import check_range, concrete
+from tfspecnorm.layers._closed_form import scale_columns
+from tfspecnorm.layers._full_precision import read_kernel, read_master, state_dtype
+from tfspecnorm.layers.reparameterization import Reparameterization
+from tfspecnorm.layers._initial_state import check_range, concrete
 from tfspecnorm.norms import LinearMap
-from tfspecnorm.norms.measurement import TINY
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
@@ -66,37 +64,18 @@ class WeightNorm(Reparameterization):
         self._gains: dict[str, keras.Variable] = {}
 
     def create_state(self, kernel: Kernel) -> None:
-        gain = self.add_state(
+        self._gains[kernel.name] = self.add_state(
             kernel,
             "gain",
+            _lengths_initializer(kernel),
             shape=(_units(kernel.linear_map),),
-            initializer=_lengths_initializer(kernel),
             dtype=state_dtype(kernel.variable.dtype),
         )
-        # Made as a trainable one, which it becomes when its layer is no longer frozen.
-        gain.trainable = kernel.variable.trainable
-        self._gains[kernel.name] = gain
 
-    def reparameterize(self, kernel: Kernel, value: Any, training: bool) -> Any:
-        found = ready(self, kernel, self.iterations(kernel, training))
-        return self.divided(kernel, value) if found is None else found.effective
-
-    def iterations(self, kernel: Kernel, training: bool) -> int:
-        """None: lengths are computed, not approached."""
-        return 0
-
-    def task(self, kernel: Kernel, value: Any, power_iterations: int = 0) -> None:
-        """Nothing to measure before a kernel is divided."""
-
-    def values_of(self, kernel: Kernel) -> tuple[Any, ...]:
-        """The values of the variables that the kernel is computed from."""
-        return kernel.variable.value, self._gains[kernel.name].value
-
-    def divided(self, kernel: Kernel, value: Any, task: None = None, measured: None = None) -> Any:
-        """The kernel that the layer computes with."""
+    def effective(self, kernel: Kernel, value: Any, training: bool) -> Any:
         *blocks, _, outputs = kernel.linear_map.matrix_shape
         gain = ops.reshape(self._gains[kernel.name].value, (*blocks, 1, outputs))
-        matrix = _scaled(kernel.linear_map.matrix(value), gain)
+        matrix = scale_columns(kernel.linear_map.matrix(value), gain)
         return kernel.linear_map.kernel(matrix)
 
     def gains(self) -> dict[str, keras.Variable]:
@@ -105,70 +84,8 @@ class WeightNorm(Reparameterization):
         Raises:
             ValueError: If the wrapper is not built.
         """
-        self.check_built("gains")
+        self._check_built("gains")
         return dict(self._gains)
-
-    def warm_up(self) -> None:
-        """Does nothing: there are no vectors to converge.
-
-        Raises:
-            ValueError: If the wrapper is not built.
-        """
-        self.check_built("warm_up")
-
-    def restart(self) -> None:
-        """Set the gains to the lengths of the kernels as they are now, so that W = v.
-
-        Raises:
-            ValueError: If the wrapper is not built.
-        """
-        self.check_built("restart")
-        for kernel in self.kernels:
-            self._gains[kernel.name].assign(_lengths_initializer(kernel)(None))
-
-
-# Note [Gradient of a gain]
-# With unit columns v̂ and G = ∂L/∂W the gradients of W = g·v̂, v̂ = v/‖v‖, are
-#     ∂L/∂g = ⟨G, v̂⟩ for each column,   ∂L/∂v = (G − ⟨G, v̂⟩·v̂) · g/‖v‖.
-# On TensorFlow writing this out takes a third off what a first step takes longer. On PyTorch each
-# operation would pass through Python, and XLA fuses both to the same.
-
-
-@traced_once()
-def _scaled(matrix: Any, gain: Any) -> Any:
-    """The matrix with columns of the lengths that the gains say; columns of zeros stay."""
-    if keras.backend.backend() != "tensorflow":
-        directions, factor, _, usable = _directions(matrix)
-        return directions * ops.where(usable, gain * factor, 1.0)
-
-    @ops.custom_gradient
-    def scale(matrix: Any, gain: Any) -> Any:
-        directions, factor, divisor, usable = _directions(matrix)
-        multiplier = ops.where(usable, gain * factor, 1.0)
-
-        def gradient(upstream: Any) -> Any:
-            units = directions * factor
-            inner = ops.sum(upstream * units, axis=-2, keepdims=True)
-            inner = ops.where(usable, inner, 0.0)
-            return (upstream - inner * units) * (multiplier / divisor), inner
-
-        return directions * multiplier, gradient
-
-    return scale(matrix, gain)
-
-
-def _directions(matrix: Any) -> tuple[Any, Any, Any, Any]:
-    """Columns whose largest entry is 1, 1 over their lengths, their divisors, which are usable.
-
-    The divisor is a constant: the length does not matter, and its square neither overflows nor
-    vanishes. It divides, since XLA would move a factor out of the square. Zeros are divided by 1.
-    """
-    largest = ops.stop_gradient(ops.max(ops.abs(matrix), axis=-2, keepdims=True))
-    usable = largest > TINY
-    divisor = ops.where(usable, largest, 1.0)
-    directions = matrix / divisor
-    squared = ops.sum(ops.square(directions), axis=-2, keepdims=True)
-    return directions, ops.rsqrt(ops.where(usable, squared, 1.0)), divisor, usable
 
 
 def _units(linear_map: LinearMap) -> int:
@@ -180,7 +97,7 @@ def _lengths_initializer(kernel: Kernel) -> Callable[..., Any]:
     """Keras initializer of gains: ‖v‖, read when the variables are initialized."""
 
     def initialize(shape: Any, dtype: Any = None) -> Any:
-        value = read_master(lambda: kernel_value(kernel))
+        value = read_master(lambda: read_kernel(kernel))
         array = concrete(value)
         if array is None:
             matrix = kernel.linear_map.matrix(value)

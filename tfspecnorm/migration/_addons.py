@@ -9,7 +9,7 @@ import numpy as np
 from tfspecnorm import kernels
 from tfspecnorm._util.arguments import check_model, check_path
 from tfspecnorm.layers import WeightNorm
-from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.migration._files import read
 from tfspecnorm.migration._stored import Stored, normalized_name
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfspecnorm.kernels.holders import is_graph
 from tfspecnorm.layers import WeightNorm
-from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.migration._stored import (
     Stored,
     another_kind,

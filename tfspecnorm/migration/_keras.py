@@ -17,7 +17,7 @@ from tfspecnorm._rebuilding import (
 from tfspecnorm._util.arguments import check_model
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers import SpectralNorm
-from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers.reparameterization import Reparameterization
 
 
 def from_keras(

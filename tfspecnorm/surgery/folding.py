@@ -8,7 +8,7 @@ import keras
 from tfspecnorm import kernels
 from tfspecnorm._rebuilding import assign, carry_over, rebuild, wrappers_in
 from tfspecnorm._util.arguments import check_boolean, check_model
-from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization
 
 

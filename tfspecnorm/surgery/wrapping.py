@@ -17,7 +17,7 @@ from tfspecnorm._rebuilding import (
 )
 from tfspecnorm._util.arguments import check_boolean, check_model
 from tfspecnorm.kernels.holders import has_unknown_matrix, is_graph, layers_in, own_matrices
-from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization, grouping
 
 Wrapper = Callable[[keras.layers.Layer], keras.layers.Layer]

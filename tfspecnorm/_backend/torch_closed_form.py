@@ -11,7 +11,7 @@ Remainder = Callable[[Any, Any, Sequence[Any]], Any]
 def divided(
     kernel: Any, inverse: Any, factors: Sequence[Any], scale: float, remainder: Remainder
 ) -> Any:
-    """As `_quotient._closed_form`, of which Keras' custom gradient would compute W̄ twice."""
+    """As `closed_form.divide`, of which Keras' custom gradient would compute W̄ twice."""
     return _Division.apply(kernel, inverse, scale, remainder, *factors)
 
 

@@ -1,4 +1,4 @@
-"""Initializers that start a wrapper's state from the kernel that it belongs to."""
+"""Initial state of wrappers, from the kernels that it belongs to."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,53 +7,52 @@ import numpy as np
 
 from tfspecnorm._backend.operations import ops
 from tfspecnorm.kernels import Kernel
-from tfspecnorm.layers._evaluation import rescaled
-from tfspecnorm.layers._precision import kernel_value, read_master
+from tfspecnorm.layers._evaluation import evaluation_task, rescaled
+from tfspecnorm.layers._full_precision import read_kernel, read_master
+from tfspecnorm.norms import Norm
 
 # Largest entries of kernels for training calls: products of vectors with other ones leave the range
 # of float32, or lose digits.
 _SMALLEST, _LARGEST = 1e-33, 1e36
 
 
-class WarmStart:
-    """Converged state of one kernel, computed when the variables are initialized.
+class InitialState:
+    """Converged state of a norm, computed when the variables are initialized or restarted.
 
     The kernel is read inside the initializers, not while the layer is built: a `Sequential`
     without an `Input` builds inside a traced function, where a kernel has no value yet.
     """
 
-    def __init__(self, norm: Any, kernel: Kernel) -> None:
+    def __init__(self, norm: Norm, kernel: Kernel) -> None:
         self._norm = norm
         self._kernel = kernel
-        self._concrete: dict[str, np.ndarray] | None = None
+        # What waits for its variable: all of the state is found at once.
+        self._waiting: dict[str, Any] = {}
 
     def initializer(self, name: str) -> Callable[..., Any]:
         """Keras initializer of the state variable of that name."""
 
         def initialize(shape: Any, dtype: Any = None) -> Any:
-            return ops.cast(self.state()[name], dtype)
+            if name not in self._waiting:
+                self._waiting = self._compute()
+            return ops.cast(self._waiting.pop(name), dtype)
 
         return initialize
 
-    def sigma(self) -> Any:
-        """The norm of the kernel at the converged state."""
-        value = self._value()
-        state = {name: ops.cast(part, value.dtype) for name, part in self.state().items()}
-        return self._norm(value, state, self._kernel.linear_map).sigma
-
-    def state(self) -> dict[str, Any]:
+    def _compute(self) -> dict[str, Any]:
         """Arrays where the kernel has a value, tensors where it is traced."""
-        if self._concrete is None:
-            value = self._value()
-            array = concrete(value)
-            if array is None:
-                return self._norm.search(rescaled(value)[0], self._kernel.linear_map)
-            check_range(array, self._kernel)
-            self._concrete = self._norm.warm_up(array, self._kernel.linear_map)
-        return self._concrete
+        value = read_master(lambda: read_kernel(self._kernel))
+        array = concrete(value)
+        if array is None:
+            return self._norm.search(rescaled(value)[0], self._kernel.linear_map)
+        check_range(array, self._kernel)
+        return dict(self._norm.initial_state(array, self._kernel.linear_map))
 
-    def _value(self) -> Any:
-        return read_master(lambda: kernel_value(self._kernel))
+
+def sigma_of(norm: Norm, kernel: Kernel) -> Any:
+    """The norm of a kernel as it is now."""
+    task = evaluation_task(norm, read_master(lambda: read_kernel(kernel)), kernel.linear_map)
+    return task.size * task.alone().sigma
 
 
 def check_range(array: np.ndarray, kernel: Kernel) -> None:

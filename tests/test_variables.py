@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.tools import array
-from tfspecnorm._backend.stateless import run
+from tfspecnorm._backend.variables import run
 
 
 class Counting(keras.layers.Layer):

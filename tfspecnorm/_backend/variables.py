@@ -1,4 +1,4 @@
-"""Calls of functions with other values of variables."""
+"""Values of variables: read, assigned, and exchanged for the time of a call."""
 
 import contextlib
 import itertools
@@ -7,11 +7,40 @@ from typing import Any
 
 import keras
 
+from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.tracing import outlives_loop
+
+_BACKEND = keras.backend.backend()
+_PRECISE = ("float32", "float64")
+
 # Note [Scopes]
 # Inside a `StatelessScope` every read of a variable gives the value that is mapped to it, and
 # every assignment stays in the scope, on all backends. The scope hides the scope around it, which
 # in a JAX training step holds the weights and their gradients. So map every variable that the
 # function reads or assigns, if need be to its value outside.
+
+
+def read(variable: keras.Variable) -> Any:
+    """The value of a variable as a tensor of at least 32 bits."""
+    value = variable.value
+    if _BACKEND == "tensorflow":
+        # A mirrored variable passes for a tensor and would stay a variable.
+        value = ops.reshape(value, variable.shape)
+    return value if variable.dtype in _PRECISE else ops.cast(value, "float32")
+
+
+def read_state(variable: keras.Variable) -> Any:
+    """The value of a variable to which the same call assigns."""
+    # PyTorch updates in place, which must not reach a gradient that still needs this value.
+    return ops.copy(variable.value) if _BACKEND == "torch" else read(variable)
+
+
+def assign(variable: keras.Variable, value: Any) -> bool:
+    """Assign to a variable, unless the value cannot leave the loop in which it is traced."""
+    if _BACKEND == "jax" and not outlives_loop(variable.value, value):
+        return False
+    variable.assign(value)
+    return True
 
 
 def run(
@@ -38,11 +67,15 @@ def run(
         What the function returned, the mapped variables' values after it, and the losses.
     """
     mapping = list(mapping)
-    creates = makes_variables and keras.backend.backend() != "jax"
+    creates = makes_variables and _BACKEND != "jax"
+    before, values = [], []
     with keras.StatelessScope(mapping, collect_losses, initialize_variables=creates) as scope:
-        before = [scope.get_current_value(variable) for variable, _ in mapping]
+        # Plain loops: a wrapper runs its layer like this in each call.
+        for variable, _ in mapping:
+            before.append(scope.get_current_value(variable))
         outputs = function()
-        values = [scope.get_current_value(variable) for variable, _ in mapping]
+        for variable, _ in mapping:
+            values.append(scope.get_current_value(variable))
     if losses_to is not None:
         # A loss counts once.
         around = scope.original_scope
@@ -66,7 +99,7 @@ def step(model: keras.Model, function: Callable[[Any], Any], arguments: tuple[An
         function: Callable from data to logs.
         arguments: What Keras calls the step with: on JAX a state and data, elsewhere data.
     """
-    if keras.backend.backend() != "jax":
+    if _BACKEND != "jax":
         return function(*arguments)
     state, data = arguments
     groups = [model.trainable_variables, model.non_trainable_variables, model.metrics_variables]
@@ -81,7 +114,7 @@ def step(model: keras.Model, function: Callable[[Any], Any], arguments: tuple[An
 
 def random_numbers_kept(tensors: Iterable[Any]) -> contextlib.AbstractContextManager[Any]:
     """A context that leaves PyTorch's global generators as they were, on the tensors' devices."""
-    if keras.backend.backend() != "torch":
+    if _BACKEND != "torch":
         return contextlib.nullcontext()
     import torch
 

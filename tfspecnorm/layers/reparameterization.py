@@ -1,0 +1,442 @@
+"""Base of the wrappers: a layer computes with kernels that are functions of its variables."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+from keras import tree
+
+from tfspecnorm._backend.operations import ops, uncompiled
+from tfspecnorm._backend.tracing import outside_of_tracing
+from tfspecnorm._backend.variables import assign, run
+from tfspecnorm.kernels import Kernel, check_registered, kernels_of
+from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.layers import _shared_kernels
+from tfspecnorm.layers._call_arguments import build_shapes, first_argument, join_signatures
+from tfspecnorm.layers._described import Described
+from tfspecnorm.layers._full_precision import read_kernel, read_master
+from tfspecnorm.layers._replaced_methods import never_recompute, refuse_other_kernels
+from tfspecnorm.norms import Measurement, Task
+
+# Note [Substitution]
+# `layer.kernel = tensor` is impossible in Keras 3, and assigning to the variable would train
+# something else than the raw kernel. Inside a `StatelessScope` every read of a variable gives
+# the value mapped to it, so the wrapped layer runs unchanged on other kernels. The mapping
+# must hold all variables of the layer: the scope hides the scope around it, which in a JAX
+# training step is where the other weights and their gradients live. What the layer did inside
+# (losses, updates of its state) is handed on afterwards.
+
+
+class _State(NamedTuple):
+    """A variable of a wrapper that belongs to a kernel."""
+
+    variable: keras.Variable
+    initializer: Callable[..., Any]
+    is_trained: bool
+
+
+class _Own:
+    """What a wrapper keeps for itself: no tracker looks into it, and nothing is saved twice."""
+
+    def __init__(self) -> None:
+        self.states: list[_State] = []
+        self.described: Described | None = None
+
+
+class Reparameterization(keras.layers.Wrapper):
+    """Base of the wrappers, and of wrappers of your own: a layer with other kernels.
+
+        outputs = layer(inputs; W̄),   W̄ = effective(W)
+
+    The trained variable is the raw kernel W, to which only the optimizer assigns; the gradient
+    flows through `effective`. A subclass writes `effective`, and `create_state` if a kernel needs
+    variables of its own. Everything else is there: it builds, trains, is saved, folded and
+    exported as any wrapper of this package.
+
+    Guarantee: in each call the layer computes with `effective(kernel, value, training)`, of every
+    kernel that `tfspecnorm.kernels` knows of it, in at least 32 bits, on every backend.
+
+    Args:
+        layer: Keras layer of a registered class, not yet wrapped.
+        **kwargs: `name`, `dtype`, `trainable`. The dtype policy defaults to the layer's.
+
+    Call arguments: those of the wrapped layer, which it receives unchanged.
+
+    Raises:
+        ValueError: For a layer that has no known kernels, is quantized, has LoRA enabled or is
+            already wrapped.
+
+    Example, a wrapper that clips all singular values:
+
+    >>> import numpy as np
+    >>> from keras import ops
+    >>> @keras.saving.register_keras_serializable("my_package")
+    ... class Clipped(Reparameterization):
+    ...     def __init__(self, layer, limit=1.0, **kwargs):
+    ...         super().__init__(layer, **kwargs)
+    ...         self.limit = limit
+    ...
+    ...     def effective(self, kernel, value, training):
+    ...         left, singular, right = ops.svd(kernel.linear_map.matrix(value), full_matrices=False)
+    ...         clipped = ops.minimum(singular, self.limit)
+    ...         return kernel.linear_map.kernel((left * clipped[..., None, :]) @ right)
+    ...
+    ...     def get_config(self):
+    ...         return {**super().get_config(), "limit": self.limit}
+    >>> layer = Clipped(keras.layers.Dense(2, use_bias=False))
+    >>> layer.build((None, 2))
+    >>> layer.layer.set_weights([np.diag([3.0, 0.5])])
+    >>> ops.convert_to_numpy(layer(np.ones((1, 2), "float32"))).round(4).tolist()
+    [[1.0, 0.5]]
+    """
+
+    # Whether each gate of a recurrent kernel is a kernel of its own.
+    per_gate = False
+
+    def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
+        _check_layer(layer)
+        if kwargs.get("dtype") is None:
+            kwargs["dtype"] = layer.dtype_policy
+        kwargs.setdefault("trainable", layer.trainable)
+        super().__init__(layer, autocast=False, **kwargs)
+        # Whether the name is somebody's choice.
+        self._is_named = kwargs.get("name") is not None
+        self._own = _Own()
+        # See Note [Arguments].
+        self._call_signature = join_signatures(self.call, layer.call)
+        self.supports_masking = layer.supports_masking
+        self._replace_methods()
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached for what does not exist. Answers of the layer in place of the wrapper would let
+        # Keras quantize or adapt it; and a copy in the making has no layer yet.
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            asked = name != "layer" and not name.startswith("_")
+            layer = getattr(self, "layer", None) if asked else None
+            # An attribute may come with the building.
+            if layer is None or not (hasattr(type(layer), name) or hasattr(layer, name)):
+                raise AttributeError(
+                    f"'{type(self).__name__}' object has no attribute '{name}'"
+                ) from None
+        raise AttributeError(
+            f"'{type(self).__name__}' object has no attribute '{name}': that of the layer inside "
+            f"is `.layer.{name}`. The kernels that the layer computes with are "
+            "`.effective_kernels()`."
+        )
+
+    def effective(self, kernel: Kernel, value: Any, training: bool) -> Any:
+        """W̄, the kernel that the layer computes with. Every wrapper has its own.
+
+        Args:
+            kernel: The `tfspecnorm.kernels.Kernel`; `kernel.linear_map.matrix(value)` is its matrix
+                view, and `kernel.linear_map.kernel(matrix)` the way back.
+            value: The raw kernel, a tensor of at least 32 bits.
+            training: Whether the state may move, by `update`. A frozen kernel is in evaluation.
+
+        Returns:
+            Tensor of the same shape.
+        """
+        raise TypeError(f"{type(self).__name__} must define `effective`.")
+
+    def create_state(self, kernel: Kernel) -> None:
+        """Add the variables that a kernel needs, by `add_state`; by default none."""
+
+    def add_state(
+        self, kernel: Kernel, name: str, initializer: Callable[..., Any], **options: Any
+    ) -> keras.Variable:
+        """Add a variable that belongs to a kernel.
+
+        Args:
+            kernel: The kernel.
+            name: Name of the variable; the name of the kernel precedes it if there are several.
+            initializer: Function of a shape and a dtype, which may read the kernel. `restart` calls
+                it again, and `warm_up` unless the variable is trained.
+            **options: Other arguments of `add_weight`.
+        """
+        prefix = f"{kernel.name}_" if len(self.kernels) > 1 else ""
+        variable = self.add_weight(
+            name=prefix + name, initializer=initializer, autocast=False, **options
+        )
+        is_trained = options.get("trainable", True)
+        if is_trained:
+            # Made as a trained one, which it becomes when its layer is no longer frozen.
+            variable.trainable = kernel.variable.trainable
+        # TensorFlow's checkpoints save attributes only, not what a dict holds.
+        setattr(self, f"{kernel.name}_{name}", variable)
+        self._own.states.append(_State(variable, initializer, is_trained))
+        return variable
+
+    def update(self, variable: keras.Variable, value: Any) -> None:
+        """Assign to a variable in `effective`.
+
+        Raises:
+            ValueError: Inside a loop that JAX traces, which no new value can leave.
+        """
+        if _shared_kernels.open_blocks and _shared_kernels.postpone(variable, value):
+            return
+        if not assign(variable, value):
+            raise ValueError(
+                f"Layer '{self.name}' ({type(self).__name__}) cannot update '{variable.name}' "
+                "inside a loop that JAX traces, such as the time steps of a cell. Pass "
+                "`unroll=True` to `keras.layers.RNN`, or wrap the RNN layer as a whole and make "
+                "its cell known by `tfspecnorm.kernels.register`."
+            )
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """The kernels of the wrapped layer, which must be built."""
+        described = self._own.described
+        return kernels_of(self.layer, self.per_gate) if described is None else described.kernels
+
+    @property
+    def state(self) -> list[keras.Variable]:
+        """The variables of the wrapper itself: all but those of the wrapped layer."""
+        inner = {id(variable) for variable in self.layer.weights}
+        return [variable for variable in self.weights if id(variable) not in inner]
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """The wrapped layer, which `summary(expand_nested=True)` shows."""
+        return [self.layer]
+
+    @property
+    def input_spec(self) -> Any:
+        """What the wrapped layer accepts, neither more nor less."""
+        return self.layer.input_spec
+
+    def effective_kernels(self) -> dict[str, Any]:
+        """The kernels that the layer computes with in evaluation, by name.
+
+        Returns:
+            Dict from kernel name (`"kernel"`, `"depthwise_kernel"`, ...) to a tensor in the
+            dtype of the variable.
+
+        Raises:
+            ValueError: If the wrapper is not built.
+        """
+        self._check_built("effective_kernels")
+        found = read_master(lambda: self._kernels_now(training=False))
+        return {kernel.name: ops.cast(value, kernel.variable.dtype) for kernel, value in found}
+
+    def warm_up(self) -> None:
+        """Start the state anew from the kernels as they are now, but for trained variables.
+
+        Call it before training goes on with kernels from elsewhere: with the vectors of other
+        kernels the first training calls take σ for too small. Evaluation does not need it.
+
+        Raises:
+            ValueError: If the wrapper is not built.
+        """
+        self._check_built("warm_up")
+        self._initialize([state for state in self._own.states if not state.is_trained])
+
+    def restart(self) -> None:
+        """Start all variables of the wrapper itself anew, as if it were built with its kernels.
+
+        Raises:
+            ValueError: If the wrapper is not built.
+        """
+        self._check_built("restart")
+        self._initialize(self._own.states)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not args:
+            args = first_argument(self.layer, kwargs)
+        if not self.built and not self.layer.built and args:
+            shapes = build_shapes(self.layer, args, kwargs)
+            if len(shapes) > 1:
+                self.build(**shapes)
+        return super().__call__(*args, **kwargs)
+
+    def build(self, input_shape: Any = None, *others: Any, **shapes: Any) -> None:
+        """Build the wrapped layer, with several shapes if it takes several inputs."""
+        with outside_of_tracing():
+            if not self.layer.built:
+                if input_shape is None and shapes:
+                    self.layer.build(**shapes)
+                else:
+                    self.layer.build(input_shape, *others, **shapes)
+            # Some layers make those that they hold only now.
+            self._replace_methods()
+            self._own.described = Described(self.layer, self.per_gate)
+            self._check_kernels()
+            for kernel in self.kernels:
+                self.create_state(kernel)
+
+    def enable_lora(self, *args: Any, **kwargs: Any) -> None:
+        """Refused, as `quantize` is: a `ValueError`."""
+
+    @uncompiled
+    def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        values = self._in_full_precision(lambda: self._substitutes(bool(training)))
+        outputs = self._call_layer(values, args, kwargs)
+        same = self.compute_dtype == self.layer.compute_dtype
+        return outputs if same else self._in_compute_dtype(outputs)
+
+    def compute_output_spec(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        spec = self.layer.compute_output_spec(*args, **kwargs)
+        return self._in_compute_dtype(spec)
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        return self.layer.compute_output_shape(*args, **kwargs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return self.layer.compute_mask(inputs, previous_mask)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        # The wrapper builds its layer, so that a copy is built when the wrapper is.
+        config["layer"].pop("build_config", None)
+        return config
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        return self.layer.get_build_config() if self.built else None
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        if not self.layer.built:
+            with keras.name_scope(self.name):
+                self.layer.build_from_config(config)
+        self.build()
+
+    def load_own_variables(self, store: Any) -> None:
+        if len(store) == 0 and self.state:
+            raise ValueError(
+                f"Layer '{self.name}' ({type(self).__name__}) has "
+                f"{[variable.name for variable in self.state]} of its own, of which the file holds "
+                "none. If it was saved from a plain model, load it into the plain model first, and "
+                "wrap then: `model.load_weights(path)`, `model = tfspecnorm.wrap(model, ...)`."
+            )
+        super().load_own_variables(store)
+
+    def _in_full_precision(self, function: Callable[[], Any]) -> Any:
+        return read_master(function) if self._own.described.arrives_rounded() else function()
+
+    def _substitutes(self, training: bool) -> dict[int, Any]:
+        """What the layer reads in place of its variables, by the `id` of the variable."""
+        values = {}
+        gates: dict[int, list[Any]] = {}
+        for kernel, value in self._kernels_now(training):
+            key = id(kernel.variable)
+            if kernel.part is not None:
+                gates.setdefault(key, []).append(value)
+                if len(gates[key]) < len(kernel.gates):
+                    continue
+                value = ops.concatenate(gates[key], axis=-1)
+            values[key] = ops.cast(value, kernel.variable.dtype)
+        return values
+
+    def _kernels_now(self, training: bool) -> list[tuple[Kernel, Any]]:
+        """Pairs of each kernel and W̄, shared or computed now."""
+        shared = _shared_kernels.find(self, training) if _shared_kernels.open_blocks else None
+        if shared is None:
+            tasks = self._tasks(training)
+            return self._compute(training, tasks, [task.alone() for task in tasks])
+        for variable, value in shared.updates:
+            self.update(variable, value)
+        return shared.kernels
+
+    def _call_layer(
+        self, values: dict[int, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """The layer's outputs with other values of its variables, see Note [Substitution]."""
+        mapping = []
+        for variable in self._own.described.variables():
+            value = values.get(id(variable))
+            value = ops.convert_to_tensor(variable.value) if value is None else value
+            mapping.append((variable, value))
+        outputs, _, _ = run(
+            lambda: self.layer(*args, **kwargs),
+            mapping,
+            assign=True,
+            collect_losses=True,
+            losses_to=self,
+        )
+        return outputs
+
+    def _tasks(self, training: bool) -> list[Task]:
+        """What is to be measured before `_compute`, of all wrappers of a model at once if wanted."""
+        return []
+
+    def _compute(
+        self, training: bool, tasks: Sequence[Task], measured: Sequence[Measurement]
+    ) -> list[tuple[Kernel, Any]]:
+        """Pairs of each kernel and W̄."""
+        return [
+            (kernel, self.effective(kernel, read_kernel(kernel), self._moves(kernel, training)))
+            for kernel in self.kernels
+        ]
+
+    def _inputs(self) -> list[Any]:
+        """The values of the variables that W̄ is computed from, but for what calls move."""
+        variables = [kernel.variable for kernel in self.kernels]
+        variables += [state.variable for state in self._own.states if state.is_trained]
+        return [variable.value for variable in variables]
+
+    def _moves(self, kernel: Kernel, training: bool) -> bool:
+        """Whether a call moves the state; a frozen kernel is in evaluation at all times."""
+        return training and self.trainable and kernel.variable.trainable
+
+    def _initialize(self, states: Sequence[_State]) -> None:
+        for variable, initializer, _ in states:
+            variable.assign(initializer(variable.shape, variable.dtype))
+
+    def _check_kernels(self) -> None:
+        """Raise a `ValueError` if the kernels of the built layer are not what is wanted."""
+
+    def _check_built(self, method: str) -> None:
+        """Raise a `ValueError` that names the method if the wrapper is not built."""
+        if not self.built:
+            raise ValueError(
+                f"`{method}` needs a built layer: call it on data or `build` it first. "
+                f"Received: unbuilt layer '{self.name}'"
+            )
+
+    def _replace_methods(self) -> None:
+        for part in (self, *layers_in(self.layer)):
+            refuse_other_kernels(part)
+            never_recompute(part)
+
+    def _folded_config(self) -> dict[str, Any]:
+        """Configuration of the plain layer that computes what this wrapper does."""
+        return self._folded_dtype(self.layer.get_config())
+
+    def _folded_dtype(self, config: dict[str, Any]) -> dict[str, Any]:
+        if self.compute_dtype != self.layer.compute_dtype:
+            config["dtype"] = self.dtype_policy
+        return config
+
+    def _folded_weights(self) -> list[Any]:
+        """Weights of the plain layer that computes what this wrapper does in evaluation."""
+        values = read_master(lambda: self._substitutes(training=False))
+        return [values.get(id(variable), variable) for variable in self.layer.weights]
+
+    def _in_compute_dtype(self, outputs: Any) -> Any:
+        if self.compute_dtype == self.layer.compute_dtype:
+            return outputs
+
+        def cast(tensor: Any) -> Any:
+            if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
+                return tensor
+            if isinstance(tensor, keras.KerasTensor):
+                return keras.KerasTensor(tensor.shape, self.compute_dtype)
+            return ops.cast(tensor, self.compute_dtype)
+
+        return tree.map_structure(cast, outputs)
+
+
+def _check_layer(layer: keras.layers.Layer) -> None:
+    if not isinstance(layer, keras.layers.Layer):
+        raise ValueError(
+            "Argument `layer` must be a Keras layer (an instance, not a class). "
+            f"Received: layer={layer!r}"
+        )
+    for part in layers_in(layer):
+        if isinstance(part, Reparameterization):
+            raise ValueError(
+                "Argument `layer` must not be or hold a wrapper of its own kind: a kernel has "
+                f"one normalization. Received: layer={type(layer).__name__} named "
+                f"'{layer.name}' with {type(part).__name__} named '{part.name}'"
+            )
+    check_registered(layer)
