@@ -10,7 +10,7 @@ import keras
 from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms import LinearMap, Measurement
-from tfspecnorm.norms.measurement import TINY, OuterProduct, WholeKernel, inverse_of, outer
+from tfspecnorm.norms.base import TINY, OuterProduct, WholeKernel, inverse_of, outer
 
 # Note [Closed form]
 # With d = σ, or max(σ/c, 1), and G = ∂L/∂W̄ the gradient of W̄ = W/d is

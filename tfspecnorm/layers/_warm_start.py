@@ -49,7 +49,7 @@ class WarmStart:
             if array is None:
                 return self._norm.search(rescaled(value)[0], self._kernel.linear_map)
             check_range(array, self._kernel)
-            self._concrete = self._norm.warm_up(array, self._kernel.linear_map)
+            self._concrete = self._norm.initial_state(array, self._kernel.linear_map)
         return self._concrete
 
     def _value(self) -> Any:

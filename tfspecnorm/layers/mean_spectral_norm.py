@@ -15,7 +15,7 @@ from tfspecnorm.layers._precision import (
     state_dtype,
     stored_value,
 )
-from tfspecnorm.norms.measurement import TINY
+from tfspecnorm.norms.base import TINY
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")

@@ -14,7 +14,7 @@ from tfspecnorm.layers._reparameterization import Reparameterization
 from tfspecnorm.layers._together import ready
 from tfspecnorm.layers._warm_start import check_range, concrete
 from tfspecnorm.norms import LinearMap
-from tfspecnorm.norms.measurement import TINY
+from tfspecnorm.norms.base import TINY
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
