@@ -14,7 +14,7 @@ from tfspecnorm.norms import _grid_maximum, _lanczos
 from tfspecnorm.norms._application import leading_of, sides, sides_of
 from tfspecnorm.norms._block import Block, block_step, further_start
 from tfspecnorm.norms._geometry import sizes_known
-from tfspecnorm.norms._vectors import even, normalized
+from tfspecnorm.norms._vectors import normalized
 from tfspecnorm.norms.base import ESTIMATE, Measurement
 from tfspecnorm.norms.linear_map import LinearMap
 
@@ -159,18 +159,14 @@ def _searched(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
     def adjoint(vector: Any) -> Any:
         return _flat(both.adjoint(_unflat(vector, both.output_shape)))
 
-    inputs, outputs = (math.prod(shape) for shape in (both.input_shape, both.output_shape))
-    if inputs <= outputs:
-        vector_v, bound = _lanczos.leading_vector(
-            lambda vector: adjoint(apply(vector)), (*blocks, inputs), kernel.dtype
-        )
-        image = apply(vector_v)
-        return normalized(image, even(image)), vector_v, bound
-    vector_u, bound = _lanczos.leading_vector(
-        lambda vector: apply(adjoint(vector)), (*blocks, outputs), kernel.dtype
+    vector_v, vector_u, bound = _lanczos.leading_pair(
+        apply,
+        adjoint,
+        (*blocks, math.prod(both.input_shape)),
+        (*blocks, math.prod(both.output_shape)),
+        kernel.dtype,
     )
-    image = adjoint(vector_u)
-    return vector_u, normalized(image, even(image)), bound
+    return vector_u, vector_v, bound
 
 
 def _flat(pixels: Any) -> Any:

@@ -45,12 +45,6 @@ class OfConvolutions(Norm):
         return self._for(linear_map).upper_bound(kernel, linear_map)
 
     def __call__(
-        self,
-        kernel: Any,
-        state: dict[str, Any],
-        linear_map: LinearMap,
-        power_iterations: int = 0,
-        jit_compile: bool = False,
+        self, kernel: Any, state: dict[str, Any], linear_map: LinearMap, *given: Any, **options: Any
     ) -> Measurement:
-        norm = self._for(linear_map)
-        return norm(kernel, state, linear_map, power_iterations, jit_compile)
+        return self._for(linear_map)(kernel, state, linear_map, *given, **options)

@@ -91,7 +91,6 @@ class Fourier(Norm):
         return UPPER_BOUND
 
     def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
-        """The norm of a concrete kernel, from decompositions in double precision."""
         check_convolution(linear_map)
         return float(_grid_maximum.block_bounds(kernel, linear_map).max())
 
@@ -103,21 +102,7 @@ class Fourier(Norm):
         power_iterations: int = 0,
         jit_compile: bool = False,
     ) -> Measurement:
-        """σ and its gradient, which is zero but for the block of the peak.
-
-        Args:
-            kernel: Tensor of at least 32 bits.
-            state: Empty dict.
-            linear_map: `LinearMap` of the kernel of a convolution.
-            power_iterations: Not used, there is no iteration.
-            jit_compile: Not used either.
-
-        Returns:
-            `Measurement` with the scalar σ.
-
-        Raises:
-            ValueError: If the kernel is none of a convolution.
-        """
+        """σ and its gradient, which is zero but for the block of the peak."""
         check_convolution(linear_map)
         sigma, inverse, gradient = _measured(kernel, linear_map=linear_map)
         return Measurement(sigma, {}, (WholeKernel(gradient),), inverse)

@@ -62,13 +62,13 @@ class Gram(OfConvolutions):
         return {"iterations": self.iterations}
 
     def _of_matrices(self) -> Norm:
-        return _GramOfMatrices(self.iterations)
+        return _OfMatrices(self.iterations)
 
     def _of_convolutions(self) -> Norm:
-        return _GramOfConvolutions(self.iterations)
+        return _OfConvolutions(self.iterations)
 
 
-class _GramOfMatrices(Norm):
+class _OfMatrices(Norm):
     def __init__(self, iterations: int) -> None:
         self.iterations = iterations
 
@@ -79,44 +79,29 @@ class _GramOfMatrices(Norm):
         matrices = linear_map.matrix(np.asarray(kernel, "float64"), np)
         return float(_grid_maximum.gram_norms(matrices, self.iterations).max())
 
-    def __call__(
-        self,
-        kernel: Any,
-        state: dict[str, Any],
-        linear_map: LinearMap,
-        power_iterations: int = 0,
-        jit_compile: bool = False,
-    ) -> Measurement:
+    def __call__(self, kernel: Any, state: Any, linear_map: LinearMap, *_: Any) -> Measurement:
         kernel = ops.convert_to_tensor(kernel)
         largest = ops.stop_gradient(ops.max(ops.abs(kernel))) + TINY
-        matrices = linear_map.matrix(kernel / largest)
+        return Measurement(largest * self.of_scaled(kernel / largest, linear_map), {})
+
+    def of_scaled(self, kernel: Any, linear_map: LinearMap) -> Any:
+        """The bound of a kernel whose largest entry is 1."""
+        matrices = linear_map.matrix(kernel)
         zeros = ops.zeros_like(matrices)
-        squares = _transfer_matrices.gram_bound(matrices, zeros, self.iterations - 1)
-        return Measurement(largest * ops.max(_root(squares)), {})
+        return ops.max(_root(_transfer_matrices.gram_bound(matrices, zeros, self.iterations - 1)))
 
 
-class _GramOfConvolutions(_GramOfMatrices):
+class _OfConvolutions(_OfMatrices):
     def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
         return float(_grid_maximum.gram_bounds(kernel, linear_map, self.iterations).max())
 
-    def __call__(
-        self,
-        kernel: Any,
-        state: dict[str, Any],
-        linear_map: LinearMap,
-        power_iterations: int = 0,
-        jit_compile: bool = False,
-    ) -> Measurement:
-        kernel = ops.convert_to_tensor(kernel)
-        largest = ops.stop_gradient(ops.max(ops.abs(kernel))) + TINY
+    def of_scaled(self, kernel: Any, linear_map: LinearMap) -> Any:
         given = symbol(kernel, linear_map)
         found = peak(given, self.iterations - 1)
-        image = as_matrix(image_at(given.kernel / largest, found, given.inputs))
-        square = _transfer_matrices.gram_bound(image[0], image[1], self.iterations - 1)
+        real, imaginary = ops.unstack(as_matrix(image_at(given.kernel, found, given.inputs)), 2)
+        square = _transfer_matrices.gram_bound(real, imaginary, self.iterations - 1)
         # An entry that is not finite shows, in whichever block it is.
-        return Measurement(
-            given.tables.excess * largest * _root(square) + 0.0 * ops.sum(given.scaled), {}
-        )
+        return given.tables.excess * _root(square) + 0.0 * ops.sum(given.scaled)
 
 
 def _root(squares: Any) -> Any:

@@ -12,7 +12,7 @@ from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms import _lanczos, _matrices, _squaring
 from tfspecnorm.norms._block import Block, block_step, further_start
 from tfspecnorm.norms._leading_vectors import leading_singular_vectors
-from tfspecnorm.norms._vectors import even, normalized, times, transpose_times
+from tfspecnorm.norms._vectors import normalized, times, transpose_times
 from tfspecnorm.norms.base import (
     ESTIMATE,
     Measurement,
@@ -117,22 +117,7 @@ class Matrix(Block):
         power_iterations: int = 0,
         jit_compile: bool = False,
     ) -> Measurement:
-        """σ, the next state, and the gradient's factors.
-
-        The vectors are constants for the gradient, which makes it the closed form
-        ∂σ/∂W = v uᵀ for any u.
-
-        Args:
-            kernel: Tensor of at least 32 bits.
-            state: Dict with `vector_u`, `vector_v` and, in training, `further_vectors`.
-            linear_map: `LinearMap` of the kernel.
-            power_iterations: Number of iterations from the stored vectors; 0 measures with
-                them as they are.
-            jit_compile: Whether XLA compiles the iteration (TensorFlow).
-
-        Returns:
-            `Measurement` with the scalar σ.
-        """
+        """σ, the next state, and the gradient's factors: with constant vectors ∂σ/∂W = v uᵀ."""
         matrix = linear_map.matrix(ops.convert_to_tensor(kernel))
         vectors, shapes = {}, []
         for name, value in state.items():
@@ -196,20 +181,13 @@ def _measured(
 def _searched(matrix: Any) -> tuple[Any, Any, Any]:
     """Both leading vectors of a large matrix, by iteration on its smaller side, and a bound."""
     *blocks, inputs, outputs = matrix.shape
-    if outputs <= inputs:
-        vector_u, bound = _lanczos.leading_vector(
-            lambda vector: transpose_times(matrix, times(matrix, vector)),
-            (*blocks, outputs),
-            matrix.dtype,
-        )
-        return vector_u, normalized(times(matrix, vector_u), even(matrix[..., 0])), bound
-    vector_v, bound = _lanczos.leading_vector(
-        lambda vector: times(matrix, transpose_times(matrix, vector)),
+    return _lanczos.leading_pair(
+        lambda vector: times(matrix, vector),
+        lambda vector: transpose_times(matrix, vector),
+        (*blocks, outputs),
         (*blocks, inputs),
         matrix.dtype,
     )
-    vector_u = normalized(transpose_times(matrix, vector_v), even(matrix[..., 0, :]))
-    return vector_u, vector_v, bound
 
 
 def iterate(matrix: Any, vector_u: Any, vector_v: Any, power_iterations: int) -> tuple[Any, Any]:

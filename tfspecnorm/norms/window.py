@@ -76,37 +76,29 @@ def window(
     (8, 8)
     """
     rank = check_positive_integer("rank", rank)
-    given = (strides, dilation_rate, input_size, output_padding)
-    strides, dilation_rate, input_size, output_padding = (
-        tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank for value in given
-    )
-    for name, value in zip(
-        ("strides", "dilation_rate", "input_size", "output_padding"),
-        (strides, dilation_rate, input_size, output_padding),
-        strict=True,
-    ):
-        if len(value) != rank:
-            raise unfit(name, value, f"one number or a tuple of {rank}")
-    if output_padding == (None,) * rank:
-        output_padding = None
-    return Window(strides, padding, dilation_rate, data_format, input_size, output_padding)
+    given = {
+        "strides": strides,
+        "dilation_rate": dilation_rate,
+        "input_size": input_size,
+        "output_padding": output_padding,
+    }
+    for name, value in given.items():
+        given[name] = tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank
+        if len(given[name]) != rank:
+            raise unfit(name, given[name], f"one number or a tuple of {rank}")
+    if given["output_padding"] == (None,) * rank:
+        del given["output_padding"]
+    return Window(padding=padding, data_format=data_format, **given)
 
 
 def check_sizes(
     name: str, sizes: Any, least: int, stop: float = math.inf, optional: bool = False
 ) -> None:
     """A `ValueError` unless sizes are a tuple of integers from `least` on, below `stop`."""
-    # Plain loops: kernels are described anew in each call of a layer.
-    if isinstance(sizes, tuple):
-        for size in sizes:
-            if type(size) is not int and not is_integer(size):
-                if optional and size is None:
-                    continue
-                break
-            if not least <= size < stop:
-                break
-        else:
-            return
+    if isinstance(sizes, tuple) and all(
+        (optional and size is None) or (is_integer(size) and least <= size < stop) for size in sizes
+    ):
+        return
     limit = f"{least} or larger" if stop == math.inf else f"from {least} to {stop - 1}"
     others = ", or `None`" if optional else ""
     raise unfit(name, sizes, f"a tuple of integers, each {limit}{others}")
@@ -119,7 +111,6 @@ def unfit(name: str, value: Any, wanted: str) -> ValueError:
 
 def lists_to_tuples(description: Any) -> None:
     """A description is a key of tables and functions, and lists are none."""
-    # Not by `dataclasses.fields`: kernels are described anew in each call of a layer.
     for name, value in list(vars(description).items()):
         if isinstance(value, list):
             object.__setattr__(description, name, tuple(value))
