@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks import norm_bounds
 from benchmarks.command_line import Parser, positive_integer, print_provenance, whole_number
 from tfspecnorm import norms
 
@@ -74,21 +75,19 @@ def all_methods(kernel: np.ndarray, size: int) -> list[Method]:
             Method(f"Gram, {count} iterations", UPPER_BOUND, by(norms.Gram(count)))
             for count in range(3, 7)
         ),
-        Method(
-            "four reshapes", UPPER_BOUND, lambda: norms.bounds.four_reshapes(kernel, linear_map)
-        ),
+        Method("four reshapes", UPPER_BOUND, lambda: norm_bounds.four_reshapes(kernel, linear_map)),
         # One start in place of eight: alternating iteration takes seconds for many channels.
         Method(
             "tensor norm, 1 start",
             ESTIMATE,
-            lambda: norms.bounds.tensor_norm(kernel, linear_map, restarts=1),
+            lambda: norm_bounds.tensor_norm(kernel, linear_map, restarts=1),
         ),
     ]
     if kernel.shape[2] <= CHANNELS_IN_SPACE:
         in_space = Method(
             "Gram in space, 5 iterations",
             UPPER_BOUND,
-            lambda: norms.bounds.gram_in_space(kernel, linear_map),
+            lambda: norm_bounds.gram_in_space(kernel, linear_map),
         )
         methods.insert(-2, in_space)
     return methods

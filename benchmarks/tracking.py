@@ -80,7 +80,7 @@ def ratios(
     norm = norms.Matrix(tracked_vectors=vectors)
     state = {
         name: keras.ops.convert_to_tensor(value, "float32")
-        for name, value in norm.warm_up(values[0], linear_map).items()
+        for name, value in norm.initial_state(values[0], linear_map).items()
     }
     found = []
     for value, wanted in zip(values[1:], exact, strict=True):

@@ -138,33 +138,6 @@ WRONG = [
             "norm": ("nope", None, 3, norms.Matrix),
         },
     ),
-    (
-        norms.bounds.four_reshapes,
-        {"kernel": TAPS, "linear_map": CONVOLUTION},
-        {
-            "kernel": NO_KERNEL,
-            "linear_map": NO_MAP,
-        },
-    ),
-    (
-        norms.bounds.tensor_norm,
-        {"kernel": TAPS, "linear_map": CONVOLUTION},
-        {
-            "kernel": NO_KERNEL,
-            "linear_map": NO_MAP,
-            "restarts": NO_COUNT,
-            "seed": NO_SEED,
-        },
-    ),
-    (
-        norms.bounds.gram_in_space,
-        {"kernel": TAPS, "linear_map": CONVOLUTION},
-        {
-            "kernel": NO_KERNEL,
-            "linear_map": NO_MAP,
-            "iterations": NO_COUNT,
-        },
-    ),
     *(
         (function, {"linear_map": CONVOLUTION}, {"linear_map": NO_MAP})
         for function in (

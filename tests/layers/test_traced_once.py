@@ -216,7 +216,7 @@ def test_a_map_described_by_lists():
 
     linear_map = norms.LinearMap("dense", [3, 4], [0])
     kernel = tools.random(3, 4).astype("float32")
-    state = norms.Matrix().warm_up(kernel, linear_map)
+    state = norms.Matrix().initial_state(kernel, linear_map)
     state = {name: vector.astype("float32") for name, vector in state.items()}
 
     @tf.function

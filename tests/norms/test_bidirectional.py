@@ -42,7 +42,7 @@ def test_fans_leave_the_taps_out(shape, fans):
 
 def test_directions_add_up_to_the_gradient():
     """The gradient is homogeneous of degree 0: its product with the kernel is the norm."""
-    state = Bidirectional().warm_up(KERNEL, LINEAR_MAP)
+    state = Bidirectional().initial_state(KERNEL, LINEAR_MAP)
     state = {name: ops.convert_to_tensor(part.astype("float32")) for name, part in state.items()}
     measured = Bidirectional()(KERNEL, state, LINEAR_MAP)
     total = sum(tools.array(part.kernel(*part.factors)) for part in measured.direction)
@@ -56,7 +56,9 @@ def test_directions_add_up_to_the_gradient():
 def test_search_finds_the_norm():
     kernel = ops.convert_to_tensor(KERNEL)
     state = Bidirectional().search(kernel, LINEAR_MAP)
-    exact = Bidirectional()(KERNEL, Bidirectional().warm_up(KERNEL, LINEAR_MAP), LINEAR_MAP).sigma
+    exact = Bidirectional()(
+        KERNEL, Bidirectional().initial_state(KERNEL, LINEAR_MAP), LINEAR_MAP
+    ).sigma
     sigma = Bidirectional()(kernel, state, LINEAR_MAP).sigma
     np.testing.assert_allclose(tools.array(sigma), tools.array(exact), rtol=1e-5)
 

@@ -28,7 +28,7 @@ def tensors(state):
 def largest_error(norm, linear_map, steps=25):
     """How much too small σ is at worst, for a kernel that moves at random."""
     kernel = tools.random(*linear_map.kernel_shape)
-    state, errors = tensors(norm.warm_up(kernel, linear_map)), []
+    state, errors = tensors(norm.initial_state(kernel, linear_map)), []
     for step in range(steps):
         kernel = kernel + 0.15 * tools.random(*linear_map.kernel_shape, seed=step + 1)
         measured = norm(ops.convert_to_tensor(kernel), state, linear_map, 1)
@@ -56,7 +56,10 @@ def test_steps_from_a_converged_state_agree_with_one_vector(kind, linear_map):
     kernel = tools.random(*linear_map.kernel_shape)
     norm = kind(tracked_vectors=4)
     measured = norm(
-        ops.convert_to_tensor(kernel), tensors(norm.warm_up(kernel, linear_map)), linear_map, 2
+        ops.convert_to_tensor(kernel),
+        tensors(norm.initial_state(kernel, linear_map)),
+        linear_map,
+        2,
     )
     np.testing.assert_allclose(float(measured.sigma), norm.converged(kernel, linear_map), rtol=1e-5)
 
@@ -72,7 +75,7 @@ def test_extreme_kernels_leave_usable_vectors(kind):
     kernel = kernels.get(kind)
     kernel = kind * tools.random(40, 30) if kernel is None else kernel
     norm = norms.Matrix(tracked_vectors=4)
-    state = tensors(norm.warm_up(tools.random(40, 30, seed=3), DENSE))
+    state = tensors(norm.initial_state(tools.random(40, 30, seed=3), DENSE))
     measured = norm(ops.convert_to_tensor(kernel, "float32"), state, DENSE, 3)
     for vectors in measured.state.values():
         np.testing.assert_allclose(np.linalg.norm(tools.array(vectors), axis=-1), 1.0, rtol=1e-4)
@@ -102,7 +105,7 @@ def test_gradient_flows_through_the_norm(wrapper):
 def test_gradient_against_finite_differences_of_the_exact_norm():
     norm = norms.Matrix(tracked_vectors=4)
     kernel = tools.random(7, 5)
-    state = tensors(norm.warm_up(kernel, norms.dense((7, 5))))
+    state = tensors(norm.initial_state(kernel, norms.dense((7, 5))))
     measured = norm(ops.convert_to_tensor(kernel), state, norms.dense((7, 5)), 20)
     (product,) = measured.direction
     found = tools.array(product.kernel(*product.factors))

@@ -34,7 +34,7 @@ SLACK = {"fourier": 0.01}
 def test_gradient_against_finite_differences(name, kind):
     linear_map, norm, slack = MAPS[kind], norms.get(name), SLACK.get(name, 0.0)
     kernel = tools.random(*linear_map.kernel_shape, seed=3, dtype="float64")
-    state = norm.warm_up(kernel, linear_map)
+    state = norm.initial_state(kernel, linear_map)
     with tools.double_precision():
         variable = keras.Variable(kernel, dtype="float64")
 

@@ -51,7 +51,7 @@ def test_leading_vectors_of_orthogonal_and_diagonal_matrices(matrix):
 def test_vectors_that_start_from_an_identity_follow_each_of_its_entries(size):
     """A unit vector of one entry is where power iteration on a diagonal kernel would stay."""
     norm, linear_map = Matrix(), LinearMap("dense", (size, size), (1,))
-    state = norm.warm_up(np.eye(size, dtype="float32"), linear_map)
+    state = norm.initial_state(np.eye(size, dtype="float32"), linear_map)
     state = {name: ops.cast(value, "float32") for name, value in state.items()}
     for entry in (0, size // 2, size - 1):
         diagonal = np.ones(size, "float32")

@@ -75,7 +75,7 @@ def test_extreme_kernels(factor):
     kernel = tools.random(3, 3, 2, 4)
     variable = keras.Variable((kernel * factor).astype("float32"))
     norm = Operator()
-    state = norm.warm_up(tools.array(variable), LINEAR_MAP)
+    state = norm.initial_state(tools.array(variable), LINEAR_MAP)
     state = norm(variable.value, state, LINEAR_MAP, 2).state
     sigma = norm(variable.value, state, LINEAR_MAP).sigma
     exact = norms.exact(kernel, LINEAR_MAP).value

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks import norm_bounds
 from tests import tools
 from tests.norms.settings import kernel_and_matrix, random_layer
 from tfspecnorm import norms
@@ -13,8 +14,8 @@ UPPER_BOUNDS = {
     "fourier": norms.Fourier().converged,
     "gram 2": norms.Gram(2).converged,
     "gram 5": norms.Gram(5).converged,
-    "four reshapes": norms.bounds.four_reshapes,
-    "gram in space": lambda *given: norms.bounds.gram_in_space(*given, iterations=3),
+    "four reshapes": norm_bounds.four_reshapes,
+    "gram in space": lambda *given: norm_bounds.gram_in_space(*given, iterations=3),
 }
 
 
@@ -47,7 +48,7 @@ def test_in_tensors_as_in_arrays(seed):
     linear_map, single = kernel.linear_map, value.astype("float32")
     for name in ("operator", "gram"):
         norm = norms.get(name)
-        sigma = norm(single, norm.warm_up(single, linear_map), linear_map).sigma
+        sigma = norm(single, norm.initial_state(single, linear_map), linear_map).sigma
         expected = norm.converged(value, linear_map)
         np.testing.assert_allclose(tools.array(sigma), expected, rtol=1e-4)
     exact = norms.Fourier().converged(value, linear_map)

@@ -13,7 +13,7 @@ from tfspecnorm.initializers._wrappers import weight_norms_in
 from tfspecnorm.kernels import biases, kernels_of
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers import WeightNorm
-from tfspecnorm.norms.measurement import TINY
+from tfspecnorm.norms.base import TINY
 
 # Below this share of its own size a deviation is rounding.
 _CONSTANT = 1e-5

@@ -5,32 +5,32 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm.norms import bounds
 from tfspecnorm.norms._arrays import check_linear_map, checked_kernel
-from tfspecnorm.norms._together import Task, measure_together
+from tfspecnorm.norms.base import (
+    ESTIMATE,
+    EXACT,
+    UPPER_BOUND,
+    Measurement,
+    Norm,
+    OuterProduct,
+    Task,
+    WholeKernel,
+    measure_together,
+)
 from tfspecnorm.norms.bidirectional import Bidirectional
 from tfspecnorm.norms.exact import Exact, entries_of, exact, is_small, work_of
 from tfspecnorm.norms.fourier import Fourier
 from tfspecnorm.norms.gram import Gram
 from tfspecnorm.norms.linear_map import (
     LinearMap,
-    Window,
     convolution,
     dense,
     depthwise_convolution,
     transposed_convolution,
-    window,
 )
 from tfspecnorm.norms.matrix import Matrix
-from tfspecnorm.norms.measurement import (
-    ESTIMATE,
-    EXACT,
-    UPPER_BOUND,
-    Measurement,
-    OuterProduct,
-    WholeKernel,
-)
 from tfspecnorm.norms.operator import Operator
+from tfspecnorm.norms.window import Window, window
 
 __all__ = [
     "ESTIMATE",
@@ -43,12 +43,12 @@ __all__ = [
     "LinearMap",
     "Matrix",
     "Measurement",
+    "Norm",
     "Operator",
     "OuterProduct",
     "Task",
     "WholeKernel",
     "Window",
-    "bounds",
     "convolution",
     "default_norm",
     "dense",
@@ -71,8 +71,6 @@ _NAMED = {
     "matrix": Matrix,
     "operator": Operator,
 }
-# What an object has that wrappers can divide by, beside a call.
-_METHODS = ("state_shapes", "warm_up", "search", "upper_bound", "guarantee")
 _DEFAULTS = {
     "dense": Matrix,
     "convolution": Matrix,
@@ -82,7 +80,7 @@ _DEFAULTS = {
 }
 
 
-def default_norm(linear_map: LinearMap) -> Any:
+def default_norm(linear_map: LinearMap) -> Norm:
     """The norm that a wrapper with `norm=None` uses for a kernel of this kind.
 
     >>> default_norm(LinearMap("dense", (3, 4), output_axes=(1,)))
@@ -92,14 +90,12 @@ def default_norm(linear_map: LinearMap) -> Any:
     return _DEFAULTS[linear_map.kind]()
 
 
-def get(identifier: Any) -> Any:
+def get(identifier: Any) -> Norm:
     """A norm object from its name, its serialized form, or itself.
 
     Args:
         identifier: Name such as `"matrix"`, dict made by
-            `keras.saving.serialize_keras_object`, or an object with `state_shapes`, `warm_up`,
-            `search`, `upper_bound`, `guarantee` and `__call__` like those of
-            `tfspecnorm.norms.Matrix`.
+            `keras.saving.serialize_keras_object`, or a `Norm`.
 
     Returns:
         The norm object.
@@ -116,13 +112,13 @@ def get(identifier: Any) -> Any:
         return _NAMED[identifier]()
     if isinstance(identifier, dict) and "class_name" in identifier:
         identifier = keras.saving.deserialize_keras_object(identifier)
-    is_object = callable(identifier) and not isinstance(identifier, type)
-    if is_object and all(hasattr(identifier, name) for name in _METHODS):
+    if isinstance(identifier, Norm):
         return identifier
     known = ", ".join(f'"{name}"' for name in sorted(_NAMED))
     raise ValueError(
-        f"Argument `norm` must be `None`, one of {known}, a norm object, or a dict from kernel "
-        f"name to one of these. Received: norm={identifier!r}"
+        f"Argument `norm` must be `None`, one of {known}, an instance of a subclass of "
+        "`tfspecnorm.norms.Norm`, or a dict from kernel name to one of these. "
+        f"Received: norm={identifier!r}"
     )
 
 
@@ -153,10 +149,4 @@ def measure(kernel: Any, linear_map: LinearMap, norm: Any = "operator") -> float
     kernel = checked_kernel(kernel, linear_map)
     if not np.all(np.isfinite(kernel)):
         return float("nan")
-    found = get(norm)
-    if not hasattr(found, "converged"):
-        raise ValueError(
-            "Argument `norm` must have a method `converged(kernel, linear_map)` to measure arrays. "
-            f"Received: norm={norm!r}"
-        )
-    return found.converged(kernel, linear_map)
+    return get(norm).converged(kernel, linear_map)

@@ -5,6 +5,7 @@ reads, one for each tap, with the matrix view of the kernel. Input i of the adjo
 of the outputs that read it with the matrix view of the adjoint kernel.
 """
 
+import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -12,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfspecnorm._backend.operations import ops
-from tfspecnorm.norms._geometry import as_convolution, axes_of, tables
+from tfspecnorm.norms._geometry import axes_of, tables
+from tfspecnorm.norms._leading_vectors import lanczos
 from tfspecnorm.norms.linear_map import LinearMap
 
 # Entries of the gathered matrix that NumPy multiplies at once: they stay in the cache.
@@ -40,13 +42,13 @@ class Sides(NamedTuple):
 def sides_of(linear_map: LinearMap) -> tuple[tuple[int, int], tuple[int, int]]:
     """Shapes `(pixels, channels)` of input and output, of one block if there are several."""
     forward, backward = tables(axes_of(linear_map))
-    *_, rows, outputs = as_convolution(linear_map).matrix_shape
+    *_, rows, outputs = linear_map.as_convolution.matrix_shape
     return (len(backward), rows // linear_map.taps), (len(forward), outputs)
 
 
 def sides(kernel: Any, linear_map: LinearMap, library: ModuleType = ops) -> Sides:
     """Both sides of a kernel: of a tensor, or of an array with `library=numpy`."""
-    view = as_convolution(linear_map)
+    view = linear_map.as_convolution
     forward, backward = tables(axes_of(linear_map))
     matrix, adjoint = view.matrix(kernel, library), view.adjoint.matrix(kernel, library)
     product = _chunked if library is np else _product
@@ -55,6 +57,34 @@ def sides(kernel: Any, linear_map: LinearMap, library: ModuleType = ops) -> Side
         lambda outputs: product(outputs, backward, adjoint),
         *sides_of(linear_map),
     )
+
+
+def on_vectors(
+    kernel: np.ndarray, linear_map: LinearMap
+) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray], tuple[int, int]]:
+    """Map and adjoint of an array on flat vectors, and the lengths of an output and an input."""
+    both = sides(kernel, linear_map, np)
+    return (
+        lambda vector: both.apply(vector.reshape(both.input_shape)).reshape(-1),
+        lambda vector: both.adjoint(vector.reshape(both.output_shape)).reshape(-1),
+        (math.prod(both.output_shape), math.prod(both.input_shape)),
+    )
+
+
+def leading_of(
+    kernel: np.ndarray, linear_map: LinearMap, tolerance: float
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """Left vector, singular value and right vector of a convolution without blocks, in NumPy.
+
+    A kernel of zeros or with entries that are not finite gives constant unit vectors and 0.
+    """
+    kernel = np.asarray(kernel, "float64")
+    largest = np.max(np.abs(kernel), initial=0.0)
+    apply, adjoint, shape = on_vectors(kernel / (largest or 1.0), linear_map)
+    if not (np.isfinite(largest) and largest > 0):
+        return np.full(shape[0], shape[0] ** -0.5), 0.0, np.full(shape[1], shape[1] ** -0.5)
+    left, value, right = lanczos(apply, adjoint, shape, tolerance)
+    return left, value * largest, right
 
 
 def _product(pixels: Any, table: np.ndarray, matrix: Any) -> Any:

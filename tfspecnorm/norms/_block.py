@@ -1,5 +1,6 @@
 """Power iteration with a block of vectors, which finds the leading one far sooner."""
 
+import abc
 import copy
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,8 +9,9 @@ import numpy as np
 
 from tfspecnorm._backend.operations import ops
 from tfspecnorm._util.arguments import check_positive_integer
-from tfspecnorm._util.configurable import Configurable
 from tfspecnorm.norms._vectors import normalized
+from tfspecnorm.norms.base import Norm
+from tfspecnorm.norms.linear_map import LinearMap
 
 # Note [Block]
 # One vector follows a moving kernel as fast as the gap between its first two singular values
@@ -59,8 +61,8 @@ def block_step(
     return vector, images[..., -1, :], further
 
 
-class Block(Configurable):
-    """Base of the norms that are found by power iteration: how many vectors they track.
+class Tracking(Norm):
+    """Base of the norms that follow a kernel with vectors: how many of them.
 
     Args:
         tracked_vectors: Positive integer p. Defaults to 1.
@@ -79,13 +81,29 @@ class Block(Configurable):
         arguments = ", ".join(f"{name}={value!r}" for name, value in config.items())
         return f"{type(self).__name__}({arguments})"
 
-    def tracking(self, tracked_vectors: int) -> "Block":
-        """The same norm with so many vectors, if it has one; else itself."""
+    def tracking(self, tracked_vectors: int) -> "Tracking":
         if self.tracked_vectors != 1:
             return self
         found = copy.copy(self)
         found.tracked_vectors = tracked_vectors
         return found
+
+
+class Block(Tracking):
+    """Base of the norms whose vectors are those of one power iteration."""
+
+    @abc.abstractmethod
+    def leading_vectors(self, kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
+        """Converged u and v of a tensor, and an upper bound of each block's σ or `None`."""
+
+    def search(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
+        vector_u, vector_v, _ = self.leading_vectors(kernel, linear_map)
+        further = further_start(self.state_shapes(linear_map))
+        return {
+            "vector_u": vector_u,
+            "vector_v": vector_v,
+            **{name: ops.convert_to_tensor(part, vector_v.dtype) for name, part in further.items()},
+        }
 
     def further_shapes(
         self, blocks: Sequence[int], images: int, others: int
@@ -122,12 +140,6 @@ def further_start(
             # Rows that vanish, of a kernel of low rank, stay what they were.
             vectors = np.where(np.linalg.norm(images, axis=-1, keepdims=True) > 0, images, rows)
     return {_FURTHER: vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)}
-
-
-def further_tensors(shapes: dict[str, tuple[int, ...]], dtype: Any) -> dict[str, Any]:
-    """The same as tensors."""
-    start = further_start(shapes)
-    return {name: ops.convert_to_tensor(vectors, dtype) for name, vectors in start.items()}
 
 
 def _orthonormal(rows: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfspecnorm.norms._geometry import Axis
+from tfspecnorm.norms._geometry import Axis, axes_of
+from tfspecnorm.norms.linear_map import LinearMap
 
 # Points for each degree of the polynomial along an axis without a size: σ is too large by at
 # most 1/cos(π/32) = 0.5 % per axis, and a 3×3 kernel needs 544 frequencies. Half as many points
@@ -64,6 +65,7 @@ class Plan(NamedTuple):
         interpolation: Array `(frequencies, samples)` that extends it to all frequencies.
         phases: Number of phases, 1 for stride 1.
         excess: Factor that makes the largest value an upper bound.
+        of_vectors: Whether each matrix has one row or one column.
     """
 
     waves: np.ndarray
@@ -72,6 +74,15 @@ class Plan(NamedTuple):
     interpolation: np.ndarray | None
     phases: int
     excess: float
+    of_vectors: bool
+
+
+@functools.lru_cache(maxsize=256)
+def plan_of(linear_map: LinearMap, dtype: str) -> Plan:
+    """The tables for the kernel of a convolution."""
+    view = linear_map.as_convolution
+    *_, rows, outputs = view.matrix_shape
+    return plan(axes_of(linear_map), rows // view.taps, outputs, dtype)
 
 
 @functools.lru_cache(maxsize=256)
@@ -97,7 +108,8 @@ def plan(axes: tuple[Axis, ...], inputs: int, outputs: int, dtype: str) -> Plan:
     degrees = [grid.steps[-1] for grid in grids]
     few = [2 * degree + 1 for degree in degrees]
     samples = interpolation = None
-    if 1 in (phases * inputs, outputs):
+    of_vectors = 1 in (phases * inputs, outputs)
+    if of_vectors:
         samples = _waves(grids, few, _half(few)[0])
         each = 2 * phases * outputs * (taps + _SQUARE)
         if len(waves) * each > len(samples) * (each + len(waves)):
@@ -111,6 +123,7 @@ def plan(axes: tuple[Axis, ...], inputs: int, outputs: int, dtype: str) -> Plan:
         interpolation,
         phases,
         math.prod(grid.excess for grid in grids),
+        of_vectors,
     )
 
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfspecnorm.norms.linear_map import TRANSPOSED_CONVOLUTION, LinearMap, Window
+from tfspecnorm.norms.linear_map import TRANSPOSED_CONVOLUTION, LinearMap
+from tfspecnorm.norms.window import Window
 
 
 class Axis(NamedTuple):
@@ -60,12 +61,7 @@ class Axis(NamedTuple):
         return np.where((rest == 0) & (output >= 0) & (output < self.outputs), output, -1)
 
 
-def as_convolution(linear_map: LinearMap) -> LinearMap:
-    """The convolution whose adjoint a transposed one is: both have the same norm."""
-    transposed = linear_map.kind == TRANSPOSED_CONVOLUTION
-    return linear_map.adjoint if transposed else linear_map
-
-
+@functools.lru_cache(maxsize=256)
 def axes_of(linear_map: LinearMap) -> tuple[Axis, ...]:
     """The axes of a convolution, or of the one whose adjoint a transposed convolution is.
 

@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfspecnorm.norms._frequencies import Plan, plan
-from tfspecnorm.norms._geometry import as_convolution, axes_of
+from tfspecnorm.norms._frequencies import plan_of
 from tfspecnorm.norms.linear_map import LinearMap
 
 # Note [Definite]
@@ -90,7 +89,7 @@ def _over_grid(
     linear_map: LinearMap,
     largest: Callable[[np.ndarray, float], float],
 ) -> np.ndarray:
-    view = as_convolution(linear_map)
+    view = linear_map.as_convolution
     kernel = view.stacked(np.asarray(kernel, "float64"), np)
     rows, blocks, outputs = kernel.shape
     inputs = rows // view.taps
@@ -100,9 +99,9 @@ def _over_grid(
     if size == 0:
         return np.zeros(blocks)
     scaled = (kernel / size).reshape(view.taps, inputs, blocks, outputs)
-    tables = tables_of(linear_map)
+    tables = plan_of(linear_map, "float64")
     circles = np.split(tables.waves, tables.circles)
-    if 1 in (tables.phases * inputs, outputs):
+    if tables.of_vectors:
         found = [_largest_vectors(waves, scaled) for waves in circles]
     else:
         found = [
@@ -118,13 +117,6 @@ def transfer_matrices(kernel: np.ndarray, waves: np.ndarray) -> np.ndarray:
     complex_waves = waves[:, :phases] + 1j * waves[:, phases:]
     images = np.tensordot(complex_waves, kernel, axes=1)
     return images.reshape(len(waves), -1, kernel.shape[-1])
-
-
-def tables_of(linear_map: LinearMap) -> Plan:
-    """The tables with which a convolution is measured in double precision."""
-    view = as_convolution(linear_map)
-    *_, rows, outputs = view.matrix_shape
-    return plan(axes_of(linear_map), rows // view.taps, outputs, "float64")
 
 
 def largest_norm(matrices: np.ndarray, known: float, tolerance: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfspecnorm._backend.operations import constant, ops
 from tfspecnorm.norms._squaring import leading_eigenvector
-from tfspecnorm.norms._vectors import normalized, times
+from tfspecnorm.norms._vectors import even, normalized, times
 
 # Note [Lanczos]
 # The start is a fixed random vector and no stored one. A stored vector saves a quarter of the steps
@@ -94,6 +94,33 @@ def leading_vector(
     _, _, bound, weights, basis, *_ = ops.while_loop(unfinished, extend, start)
     found = ops.sum(weights[..., None] * basis, axis=-2)
     return normalized(found, _start(shape, dtype)), bound
+
+
+def leading_pair(
+    apply: Callable[[Any], Any],
+    adjoint: Callable[[Any], Any],
+    domain: tuple[int, ...],
+    image: tuple[int, ...],
+    dtype: Any,
+) -> tuple[Any, Any, Any]:
+    """Leading vectors of a map, by iteration on its smaller side, and a bound of the norm.
+
+    Args:
+        apply: Function from tensors of the shape `domain` to those of `image`.
+        adjoint: Function back.
+        domain: Shape `(..., entries)`; each vector has a map of its own.
+        image: Shape of the images.
+        dtype: Precision.
+
+    Returns:
+        Tuple of vectors of both shapes, and bounds, as those of `leading_vector`.
+    """
+    if domain[-1] > image[-1]:
+        vector, found, bound = leading_pair(adjoint, apply, image, domain, dtype)
+        return found, vector, bound
+    vector, bound = leading_vector(lambda part: adjoint(apply(part)), domain, dtype)
+    found = apply(vector)
+    return vector, normalized(found, even(found)), bound
 
 
 def _tridiagonal(diagonal: Any, beside: Any) -> Any:

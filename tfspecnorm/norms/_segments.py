@@ -1,12 +1,13 @@
 """Vectors of several lengths in one, end to end: an operation serves for all of them."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 
-from tfspecnorm._backend.operations import constant, ops
+from tfspecnorm._backend.operations import constant, gather, ops
+from tfspecnorm.norms.base import inverse_of
 
 
 class Segments:
@@ -45,10 +46,10 @@ class Segments:
 
     def spread(self, values: Any, axis: int = 0) -> Any:
         """A value for each vector, at each of its entries."""
-        return picked(values, constant(self.owners, values), axis)
+        return gather(values, constant(self.owners, values), axis)
 
     def normalized(self, joined: Any, fallback: Any) -> Any:
-        """Unit vectors, as `tfspecnorm.norms.matrix.normalized` makes one."""
+        """Unit vectors, as `tfspecnorm.norms._vectors.normalized` makes one."""
         largest = self.largest(ops.abs(joined))
         scaled = joined / self.spread(largest)
         inverse = ops.rsqrt(self.sums(ops.square(scaled)))
@@ -59,11 +60,7 @@ class Segments:
 segments_of = functools.lru_cache(maxsize=256)(Segments)
 
 
-def picked(values: Any, places: Any, axis: int) -> Any:
-    """The entries at places along an axis, none of which is negative."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        # In Keras `take` takes ten operations more, because it looks for negative places.
-        return tf.gather(values, places, axis=axis)
-    return ops.take(values, places, axis=axis)
+def numbers_of(sigmas: Any) -> Iterator[tuple[Any, Any]]:
+    """Each norm and its inverse."""
+    parts = (ops.unstack(values, sigmas.shape[0]) for values in (sigmas, inverse_of(sigmas)))
+    return zip(*parts, strict=True)

@@ -49,25 +49,26 @@ def leading_vectors(matrix: Any) -> tuple[Any, Any]:
     """
     *blocks, inputs, outputs = matrix.shape
     size = min(inputs, outputs)
-    squarings = _STEPS - 1 if size <= _SMALL else _SQUARINGS_IF_LARGE
-    search = _by_rows if inputs < outputs else _by_columns
-    start = constant(_random_vectors(size), matrix)
-    shapes = ((*blocks, outputs), (*blocks, inputs))
-    return search(matrix, start, squarings=squarings, shapes=shapes)
+    return _leading_vectors(
+        matrix,
+        constant(_random_vectors(size), matrix),
+        squarings=_STEPS - 1 if size <= _SMALL else _SQUARINGS_IF_LARGE,
+        by_rows=inputs < outputs,
+        shapes=((*blocks, outputs), (*blocks, inputs)),
+    )
 
 
 @traced_once(always=True)
-def _by_columns(matrix: Any, start: Any, squarings: int) -> tuple[Any, Any]:
-    gram = ops.matmul(ops.swapaxes(matrix, -2, -1), matrix)
-    right = leading_eigenvector(gram, start, squarings)
-    return right, normalized(times(matrix, right), even(matrix[..., 0]))
+def _leading_vectors(matrix: Any, start: Any, squarings: int, by_rows: bool) -> tuple[Any, Any]:
+    vector = leading_eigenvector(_gram(matrix, by_rows), start, squarings)
+    if by_rows:
+        return normalized(transpose_times(matrix, vector), even(matrix[..., 0, :])), vector
+    return vector, normalized(times(matrix, vector), even(matrix[..., 0]))
 
 
-@traced_once(always=True)
-def _by_rows(matrix: Any, start: Any, squarings: int) -> tuple[Any, Any]:
-    gram = ops.matmul(matrix, ops.swapaxes(matrix, -2, -1))
-    left = leading_eigenvector(gram, start, squarings)
-    return normalized(transpose_times(matrix, left), even(matrix[..., 0, :])), left
+def _gram(matrix: Any, by_rows: bool) -> Any:
+    sides = (matrix, ops.swapaxes(matrix, -2, -1))
+    return ops.matmul(*(sides if by_rows else sides[::-1]))
 
 
 def leading_eigenvector(gram: Any, start: Any = None, squarings: int = _STEPS - 1) -> Any:
@@ -94,10 +95,7 @@ def upper_bound(matrix: Any) -> Any:
 
 @traced_once(always=True)
 def _upper_bound(matrix: Any, by_rows: bool) -> Any:
-    sides = (matrix, ops.swapaxes(matrix, -2, -1))
-    power, logarithm = _power(
-        ops.matmul(*(sides if by_rows else sides[::-1])), _SQUARINGS_FOR_BOUND
-    )
+    power, logarithm = _power(_gram(matrix, by_rows), _SQUARINGS_FOR_BOUND)
     last = 0.5 ** (_SQUARINGS_FOR_BOUND + 1)
     total = ops.sum(ops.square(power), axis=(-2, -1), keepdims=True)
     return ops.exp(0.5 * ops.squeeze(logarithm + last * ops.log(total), (-2, -1)))

@@ -11,13 +11,11 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tfspecnorm._backend.operations import constant, ops
+from tfspecnorm._backend.operations import constant, entry, ops
 from tfspecnorm.norms import _transfer_matrices
-from tfspecnorm.norms._frequencies import Plan, multiples, plan
-from tfspecnorm.norms._geometry import as_convolution, axes_of
-from tfspecnorm.norms._segments import picked
+from tfspecnorm.norms._frequencies import Plan, multiples, plan_of
+from tfspecnorm.norms.base import TINY
 from tfspecnorm.norms.linear_map import LinearMap
-from tfspecnorm.norms.measurement import TINY
 
 
 class Symbol(NamedTuple):
@@ -34,11 +32,6 @@ class Symbol(NamedTuple):
     scaled: Any
     tables: Plan
     inputs: int
-
-    @property
-    def is_vector(self) -> bool:
-        """Whether each matrix has one row or one column."""
-        return 1 in (self.tables.phases * self.inputs, self.kernel.shape[-1])
 
 
 class Peak(NamedTuple):
@@ -57,14 +50,12 @@ class Peak(NamedTuple):
 
 def symbol(kernel: Any, linear_map: LinearMap) -> Symbol:
     """The symbol of a kernel: a tensor of at least 32 bits."""
-    view = as_convolution(linear_map)
+    view = linear_map.as_convolution
     kernel = view.stacked(ops.convert_to_tensor(kernel))
-    inputs = kernel.shape[0] // view.taps
-    dtype = keras.backend.standardize_dtype(kernel.dtype)
-    tables = plan(axes_of(linear_map), inputs, kernel.shape[-1], dtype)
+    tables = plan_of(linear_map, keras.backend.standardize_dtype(kernel.dtype))
     scaled = ops.stop_gradient(kernel)
     scaled = scaled / (ops.max(ops.abs(scaled)) + TINY)
-    return Symbol(kernel, scaled, tables, inputs)
+    return Symbol(kernel, scaled, tables, kernel.shape[0] // view.taps)
 
 
 def peak(given: Symbol, squarings: int = _transfer_matrices.SQUARINGS) -> Peak:
@@ -79,31 +70,16 @@ def peak(given: Symbol, squarings: int = _transfer_matrices.SQUARINGS) -> Peak:
     # Reductions and two short searches take less time than a search through all values.
     bounds = ops.min(ops.max(circles, axis=1), axis=0)
     block = _place_of_largest(bounds)
-    found = ops.top_k(entry(circles, block, axis=2), 1)
-    if tables.circles == 1:
-        square, frequency = (ops.reshape(part, ()) for part in found)
-    else:
-        squares, places = (ops.squeeze(part, -1) for part in found)
-        circle = _place_of_largest(-squares)
-        places = places + constant(multiples(length, tables.circles), places)
-        square, frequency = (entry(part, circle, axis=0) for part in (squares, places))
+    square, frequency = ops.top_k(entry(circles, block, axis=2), 1)
+    if tables.circles > 1:
+        circle = _place_of_largest(-ops.squeeze(square, -1))
+        frequency = ops.squeeze(frequency, -1)
+        frequency = frequency + constant(multiples(length, tables.circles), frequency)
+        square, frequency = entry(square, circle, axis=0), entry(frequency, circle, axis=0)
+    square, frequency = ops.reshape(square, ()), ops.reshape(frequency, ())
     waves = constant(tables.waves, squares, (*tables.waves.shape, 1, 1))
     wave = entry(waves, frequency, axis=0)
     return Peak(block, wave, square)
-
-
-def entry(tensor: Any, place: Any, axis: int) -> Any:
-    """What stands at a place along an axis, a tensor without this axis."""
-    backend = keras.backend.backend()
-    if backend == "torch":
-        # Eager: what `ops.slice` does in Python takes ten times as long.
-        return tensor.index_select(axis, ops.reshape(place, (1,))).squeeze(axis)
-    if backend == "tensorflow":
-        return picked(tensor, place, axis)
-    # JAX wants places of one type, which is not that of a plain 0 where 64 bits are enabled.
-    start, shape = [ops.zeros_like(place)] * len(tensor.shape), list(tensor.shape)
-    start[axis], shape[axis] = place, 1
-    return ops.squeeze(ops.slice(tensor, start, shape), axis)
 
 
 def _place_of_largest(values: Any) -> Any:
@@ -129,7 +105,7 @@ def _squared_norms(given: Symbol, squarings: int) -> Any:
     tables = given.tables
     rows, blocks, outputs = given.scaled.shape
     taps = rows // given.inputs
-    if not given.is_vector:
+    if not tables.of_vectors:
         images = _rows(tables.waves, given.scaled) @ ops.reshape(given.scaled, (taps, -1))
         shape = (len(tables.waves), 2, tables.phases * given.inputs, blocks, outputs)
         return _transfer_matrices.squared_norms(ops.reshape(images, shape), squarings)

@@ -7,7 +7,7 @@ antisymmetric imaginary part, which saves one of the four products of a square.
 from typing import Any
 
 from tfspecnorm._backend.operations import ops
-from tfspecnorm.norms.measurement import TINY
+from tfspecnorm.norms.base import TINY
 
 # ‖Gᵖ‖ in the Frobenius norm bounds the p-th power of the largest of g eigenvalues, with a factor
 # of √g at most. With p = 2⁶ its root is too large by 0.4 % for g = 3, 0.8 % for g = 8, 2.2 % for

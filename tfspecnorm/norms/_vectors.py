@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import keras
-
-from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.operations import ops, row_of_largest
 
 
 def times(matrix: Any, vector: Any) -> Any:
@@ -34,12 +32,4 @@ def even(vector: Any) -> Any:
 
 def longest_row(matrix: Any) -> Any:
     """The longest row of a matrix, or of each one in a stack."""
-    lengths = ops.sum(ops.square(matrix), axis=-1)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        # Keras makes twenty operations of it, with bits that LiteRT does not know.
-        place = tf.argmax(lengths, axis=-1, output_type="int32")
-        return tf.gather(matrix, place, axis=-2, batch_dims=len(matrix.shape) - 2)
-    place = ops.expand_dims(ops.argmax(lengths, axis=-1, keepdims=True), -1)
-    return ops.squeeze(ops.take_along_axis(matrix, place, axis=-2), -2)
+    return row_of_largest(matrix, ops.sum(ops.square(matrix), axis=-1))

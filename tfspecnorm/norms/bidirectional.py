@@ -1,20 +1,21 @@
 """The mean of the two reshape norms of a kernel: bidirectional spectral normalization."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfspecnorm.norms._block import Block
+from tfspecnorm.norms._block import Tracking
+from tfspecnorm.norms.base import ESTIMATE, Measurement, Task, measure_together
 from tfspecnorm.norms.linear_map import LinearMap
 from tfspecnorm.norms.matrix import Matrix
-from tfspecnorm.norms.measurement import ESTIMATE, Measurement
 
 _ADJOINT = "adjoint_"
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
-class Bidirectional(Block):
+class Bidirectional(Tracking):
     """Arithmetic mean of the norms of a kernel and of its adjoint, both reshaped to a matrix.
 
         σ(W) = (σ₁ + σ₂) / 2
@@ -41,7 +42,7 @@ class Bidirectional(Block):
     >>> linear_map = LinearMap("convolution", (3, 1, 2), output_axes=(2,))
     >>> kernel = np.array([[[3.0, 0.0]], [[0.0, 3.0]], [[0.0, 4.0]]], "float32")
     >>> norm = Bidirectional()
-    >>> state = norm.warm_up(kernel, linear_map)
+    >>> state = norm.initial_state(kernel, linear_map)
     >>> round(float(norm(kernel, state, linear_map).sigma), 4)  # (5 + √34) / 2
     5.4155
 
@@ -54,28 +55,23 @@ class Bidirectional(Block):
         return Matrix(self.tracked_vectors)
 
     def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the state variables for a linear map."""
         return _merged([self._matrix.state_shapes(side) for side in _sides(linear_map)])
 
-    def warm_up(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
-        """Converged state of a concrete kernel, as arrays."""
-        return _merged([self._matrix.warm_up(kernel, side) for side in _sides(linear_map)])
+    def initial_state(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
+        return _merged([self._matrix.initial_state(kernel, side) for side in _sides(linear_map)])
 
     def guarantee(self, linear_map: LinearMap) -> str:
         """An estimate of the convolution's norm, from below for stride 1."""
         return ESTIMATE
 
     def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
-        """The norm of a concrete kernel, converged, in double precision."""
         parts = [Matrix().converged(kernel, side) for side in _sides(linear_map)]
         return sum(parts) / len(parts)
 
     def search(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
-        """Converged state of any kernel as tensors, as in `Matrix`."""
         return _merged([self._matrix.search(kernel, side) for side in _sides(linear_map)])
 
     def upper_bound(self, kernel: Any, linear_map: LinearMap) -> Any:
-        """Upper bound of σ, as in `Matrix`."""
         bounds = [Matrix().upper_bound(kernel, side) for side in _sides(linear_map)]
         return sum(bounds) / len(bounds)
 
@@ -88,35 +84,37 @@ class Bidirectional(Block):
         jit_compile: bool = False,
     ) -> Measurement:
         """σ, the next state, and the gradient's factors; arguments as those of `Matrix`."""
-        sides = _sides(linear_map)
-        return self.merged(
-            [
-                self._matrix(kernel, part, side, power_iterations, jit_compile)
-                for side, part in zip(sides, _split(state), strict=True)
-            ]
-        )
+        task = Task(self, kernel, state, linear_map, power_iterations, jit_compile)
+        return _mean([part.alone() for part in _parts(task)])
 
-    def parts(self, task: Any) -> list[Any]:
-        """The measurements by `Matrix` that one of the kernel is made of, see `merged`."""
-        sides = zip(_sides(task.linear_map), _split(task.state), strict=True)
-        return [
-            task._replace(norm=self._matrix, state=part, linear_map=side) for side, part in sides
-        ]
+    @staticmethod
+    def measure_many(tasks: Sequence[Task]) -> list[Measurement]:
+        """All sides of all kernels at once."""
+        parts = [_parts(task) for task in tasks]
+        found = iter(measure_together([part for own in parts for part in own]))
+        return [_mean([next(found) for _ in own]) for own in parts]
 
-    def merged(self, parts: list[Measurement]) -> Measurement:
-        """The measurement of a kernel from those of its sides."""
-        if len(parts) == 1:
-            return parts[0]
-        direction = [
-            product._replace(left=0.5 * product.left)
-            for part in parts
-            for product in part.direction
-        ]
-        return Measurement(
-            0.5 * parts[0].sigma + 0.5 * parts[1].sigma,
-            _merged([part.state for part in parts]),
-            tuple(direction),
-        )
+
+def _parts(task: Task) -> list[Task]:
+    """The measurements by `Matrix` that one of the kernel is the mean of."""
+    sides = zip(_sides(task.linear_map), _split(task.state), strict=True)
+    return [
+        task._replace(norm=task.norm._matrix, state=part, linear_map=side) for side, part in sides
+    ]
+
+
+def _mean(parts: list[Measurement]) -> Measurement:
+    """The measurement of a kernel from those of its sides."""
+    if len(parts) == 1:
+        return parts[0]
+    direction = [
+        product._replace(left=0.5 * product.left) for part in parts for product in part.direction
+    ]
+    return Measurement(
+        0.5 * parts[0].sigma + 0.5 * parts[1].sigma,
+        _merged([part.state for part in parts]),
+        tuple(direction),
+    )
 
 
 def _sides(linear_map: LinearMap) -> list[LinearMap]:

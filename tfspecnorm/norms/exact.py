@@ -1,12 +1,13 @@
 """The norm of a map to the last digits, by decompositions: for reports and as an oracle."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from tfspecnorm._util.arguments import is_number
 from tfspecnorm.norms import _grid_maximum
-from tfspecnorm.norms._application import sides, sides_of
+from tfspecnorm.norms._application import on_vectors, sides, sides_of
 from tfspecnorm.norms._arrays import check_linear_map, checked_kernel
 from tfspecnorm.norms._geometry import sizes_known
 from tfspecnorm.norms.linear_map import LinearMap
@@ -94,23 +95,13 @@ def _of_matrix(matrices: np.ndarray) -> float:
 def _of_convolution(kernel: np.ndarray, linear_map: LinearMap, tolerance: float) -> Exact:
     if not np.any(kernel):
         return Exact(0.0, 0.0)
-    both = sides(kernel, linear_map, np)
-    (rows, inputs), (columns, outputs) = sides_of(linear_map)
-    shape = (columns * outputs, rows * inputs)
-
-    def apply(vector: np.ndarray) -> np.ndarray:
-        return both.apply(vector.reshape(both.input_shape)).reshape(-1)
-
-    def adjoint(vector: np.ndarray) -> np.ndarray:
-        return both.adjoint(vector.reshape(both.output_shape)).reshape(-1)
-
     if is_small(linear_map):
-        forward = shape[1] <= shape[0]
-        side, function = (
-            (both.input_shape, both.apply) if forward else (both.output_shape, both.adjoint)
-        )
-        units = np.eye(min(shape)).reshape(-1, *side)
+        both = sides(kernel, linear_map, np)
+        ways = (both.input_shape, both.apply), (both.output_shape, both.adjoint)
+        shape, function = min(ways, key=lambda way: math.prod(way[0]))
+        units = np.eye(math.prod(shape)).reshape(-1, *shape)
         return Exact(_of_matrix(function(units).reshape(len(units), -1)), 0.0)
+    apply, adjoint, shape = on_vectors(kernel, linear_map)
     svds, operator_of = _scipy()
     operator = operator_of(shape, matvec=apply, rmatvec=adjoint, dtype="float64")
     start = np.random.default_rng(0).standard_normal(min(shape))

@@ -1,5 +1,6 @@
 """The norm of a convolution on a circle, from its symbol."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -7,24 +8,26 @@ import numpy as np
 
 from tfspecnorm._backend.operations import constant, ops
 from tfspecnorm._backend.traced_once import traced_once
-from tfspecnorm.norms import _grid_maximum, _transfer_matrices
+from tfspecnorm.norms import _depthwise, _grid_maximum, _transfer_matrices
 from tfspecnorm.norms._frequencies import multiples
-from tfspecnorm.norms._geometry import as_convolution, sizes_known
-from tfspecnorm.norms._stateless import Stateless
+from tfspecnorm.norms._geometry import sizes_known
 from tfspecnorm.norms._symbol import Peak, as_matrix, image_at, peak, symbol
-from tfspecnorm.norms.linear_map import LinearMap
-from tfspecnorm.norms.measurement import (
+from tfspecnorm.norms.base import (
     EXACT,
     TINY,
     UPPER_BOUND,
     Measurement,
+    Norm,
+    Task,
     WholeKernel,
     inverse_of,
+    measure_groups,
 )
+from tfspecnorm.norms.linear_map import LinearMap
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
-class Fourier(Stateless):
+class Fourier(Norm):
     """Norm of a convolution: the peak of its symbol, a small matrix for each frequency.
 
         σ(W) = max ‖A(ω)‖ over frequencies ω and blocks (groups, channels of a depthwise kernel)
@@ -75,16 +78,19 @@ class Fourier(Stateless):
     """
 
     def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
-        """No state: nothing is iterated from one step to the next."""
         check_convolution(linear_map)
-        return super().state_shapes(linear_map)
+        return {}
 
     def guarantee(self, linear_map: LinearMap) -> str:
         """Exact for circular padding where the stride divides the size, else an upper bound."""
-        return guarantee_of(linear_map)
+        window = linear_map.window
+        if sizes_known(window) and window.padding == "circular":
+            sizes = zip(window.input_size, window.strides, strict=True)
+            if all(size % stride == 0 for size, stride in sizes):
+                return EXACT
+        return UPPER_BOUND
 
     def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
-        """The norm of a concrete kernel, from decompositions in double precision."""
         check_convolution(linear_map)
         return float(_grid_maximum.block_bounds(kernel, linear_map).max())
 
@@ -96,34 +102,15 @@ class Fourier(Stateless):
         power_iterations: int = 0,
         jit_compile: bool = False,
     ) -> Measurement:
-        """σ and its gradient, which is zero but for the block of the peak.
-
-        Args:
-            kernel: Tensor of at least 32 bits.
-            state: Empty dict.
-            linear_map: `LinearMap` of the kernel of a convolution.
-            power_iterations: Not used, there is no iteration.
-            jit_compile: Not used either.
-
-        Returns:
-            `Measurement` with the scalar σ.
-
-        Raises:
-            ValueError: If the kernel is none of a convolution.
-        """
+        """σ and its gradient, which is zero but for the block of the peak."""
         check_convolution(linear_map)
         sigma, inverse, gradient = _measured(kernel, linear_map=linear_map)
         return Measurement(sigma, {}, (WholeKernel(gradient),), inverse)
 
-
-def guarantee_of(linear_map: LinearMap) -> str:
-    """What the largest value on the grid of frequencies is."""
-    window = linear_map.window
-    if sizes_known(window) and window.padding == "circular":
-        sizes = zip(window.input_size, window.strides, strict=True)
-        if all(size % stride == 0 for size, stride in sizes):
-            return EXACT
-    return UPPER_BOUND
+    @staticmethod
+    def measure_many(tasks: Sequence[Task]) -> list[Measurement]:
+        """Depthwise kernels of the same window at once, others one after the other."""
+        return measure_groups(tasks, _depthwise.group_of, _depthwise.measured)
 
 
 def check_convolution(linear_map: LinearMap) -> None:
@@ -142,14 +129,14 @@ def _measured(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
     found = peak(given)
     image = image_at(given.scaled, found, given.inputs)
     excess = given.tables.excess
-    if given.is_vector:
+    if given.tables.of_vectors:
         unit = image * ops.rsqrt(ops.sum(ops.square(image)) + TINY)
         gradient = ops.sum(found.wave * unit, axis=0)
     else:
         gradient, norm = _matrix_gradient(image, found)
         excess = excess * ops.sqrt(found.square) / (norm + TINY)
     gradient = ops.reshape(gradient, (given.kernel.shape[0], 1, -1))
-    if not given.is_vector or excess != 1.0:
+    if not given.tables.of_vectors or excess != 1.0:
         gradient = excess * gradient
     blocks = given.kernel.shape[1]
     if blocks > 1:
@@ -158,7 +145,7 @@ def _measured(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
         # An entry that is not finite shows, in whichever block it is.
         gradient = ops.where(selected, gradient, 0.0 * given.scaled)
     sigma = ops.sum(given.kernel * gradient)
-    return sigma, inverse_of(sigma), as_convolution(linear_map).unstacked(gradient)
+    return sigma, inverse_of(sigma), linear_map.as_convolution.unstacked(gradient)
 
 
 def _matrix_gradient(image: Any, found: Peak) -> tuple[Any, Any]:

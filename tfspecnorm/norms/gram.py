@@ -8,14 +8,14 @@ import numpy as np
 from tfspecnorm._backend.operations import ops
 from tfspecnorm._util.arguments import check_positive_integer
 from tfspecnorm.norms import _grid_maximum, _transfer_matrices
-from tfspecnorm.norms._stateless import Stateless
+from tfspecnorm.norms._of_convolutions import OfConvolutions
 from tfspecnorm.norms._symbol import as_matrix, image_at, peak, symbol
+from tfspecnorm.norms.base import TINY, UPPER_BOUND, Measurement, Norm
 from tfspecnorm.norms.linear_map import LinearMap
-from tfspecnorm.norms.measurement import TINY, UPPER_BOUND, Measurement
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
-class Gram(Stateless):
+class Gram(OfConvolutions):
     """Upper bound of a map's norm by Gram iteration, for a convolution at each frequency.
 
         G₀ = A(ω),   Gₜ = Gₜ₋₁ᴴ Gₜ₋₁,   σ(W) = max ‖Gₜ‖_F^(2⁻ᵗ) over frequencies ω and blocks
@@ -33,7 +33,7 @@ class Gram(Stateless):
 
     It differs from the paper in what stands for unknown sizes. There the kernel is correlated with
     itself and grows to 2ᵗ(k − 1) + 1 taps; the grid of frequencies is tighter and cheaper, see
-    `benchmarks/norm_methods.py`. `tfspecnorm.norms.bounds.gram_in_space` is the paper's form.
+    `benchmarks/norm_methods.py`. `gram_in_space` of `benchmarks/norm_bounds.py` is the paper's.
 
     State: none. Gradient: block and frequency of the peak are constants, the bound there is
     differentiated automatically.
@@ -61,52 +61,47 @@ class Gram(Stateless):
     def get_config(self) -> dict[str, Any]:
         return {"iterations": self.iterations}
 
+    def _of_matrices(self) -> Norm:
+        return _OfMatrices(self.iterations)
+
+    def _of_convolutions(self) -> Norm:
+        return _OfConvolutions(self.iterations)
+
+
+class _OfMatrices(Norm):
+    def __init__(self, iterations: int) -> None:
+        self.iterations = iterations
+
     def guarantee(self, linear_map: LinearMap) -> str:
-        """An upper bound."""
         return UPPER_BOUND
 
     def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
-        """The bound with these iterations, in double precision."""
-        if not linear_map.tap_axes:
-            matrices = linear_map.matrix(np.asarray(kernel, "float64"), np)
-            return float(_grid_maximum.gram_norms(matrices, self.iterations).max())
-        return float(_grid_maximum.gram_bounds(kernel, linear_map, self.iterations).max())
+        matrices = linear_map.matrix(np.asarray(kernel, "float64"), np)
+        return float(_grid_maximum.gram_norms(matrices, self.iterations).max())
 
-    def __call__(
-        self,
-        kernel: Any,
-        state: dict[str, Any],
-        linear_map: LinearMap,
-        power_iterations: int = 0,
-        jit_compile: bool = False,
-    ) -> Measurement:
-        """σ, differentiable in the kernel; the other arguments are not used.
-
-        Args:
-            kernel: Tensor of at least 32 bits.
-            state: Empty dict.
-            linear_map: `LinearMap` of the kernel.
-            power_iterations: Not used: training and evaluation have the same bound.
-            jit_compile: Not used.
-
-        Returns:
-            `Measurement` with the scalar σ.
-        """
-        squarings = self.iterations - 1
+    def __call__(self, kernel: Any, state: Any, linear_map: LinearMap, *_: Any) -> Measurement:
         kernel = ops.convert_to_tensor(kernel)
         largest = ops.stop_gradient(ops.max(ops.abs(kernel))) + TINY
-        if not linear_map.tap_axes:
-            matrices = linear_map.matrix(kernel / largest)
-            squares = _transfer_matrices.gram_bound(matrices, ops.zeros_like(matrices), squarings)
-            return Measurement(largest * ops.max(_root(squares)), {})
+        return Measurement(largest * self.of_scaled(kernel / largest, linear_map), {})
+
+    def of_scaled(self, kernel: Any, linear_map: LinearMap) -> Any:
+        """The bound of a kernel whose largest entry is 1."""
+        matrices = linear_map.matrix(kernel)
+        zeros = ops.zeros_like(matrices)
+        return ops.max(_root(_transfer_matrices.gram_bound(matrices, zeros, self.iterations - 1)))
+
+
+class _OfConvolutions(_OfMatrices):
+    def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
+        return float(_grid_maximum.gram_bounds(kernel, linear_map, self.iterations).max())
+
+    def of_scaled(self, kernel: Any, linear_map: LinearMap) -> Any:
         given = symbol(kernel, linear_map)
-        found = peak(given, squarings)
-        image = as_matrix(image_at(given.kernel / largest, found, given.inputs))
-        square = _transfer_matrices.gram_bound(image[0], image[1], squarings)
+        found = peak(given, self.iterations - 1)
+        real, imaginary = ops.unstack(as_matrix(image_at(given.kernel, found, given.inputs)), 2)
+        square = _transfer_matrices.gram_bound(real, imaginary, self.iterations - 1)
         # An entry that is not finite shows, in whichever block it is.
-        return Measurement(
-            given.tables.excess * largest * _root(square) + 0.0 * ops.sum(given.scaled), {}
-        )
+        return given.tables.excess * _root(square) + 0.0 * ops.sum(given.scaled)
 
 
 def _root(squares: Any) -> Any:

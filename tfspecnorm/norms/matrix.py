@@ -1,5 +1,6 @@
 """The norm of the reshaped kernel: Miyato's spectral normalization."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -8,12 +9,19 @@ import numpy as np
 from tfspecnorm._backend.compiled import compiled
 from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.traced_once import traced_once
-from tfspecnorm.norms import _lanczos, _squaring
-from tfspecnorm.norms._block import Block, block_step, further_start, further_tensors
+from tfspecnorm.norms import _lanczos, _matrices, _squaring
+from tfspecnorm.norms._block import Block, block_step, further_start
 from tfspecnorm.norms._leading_vectors import leading_singular_vectors
-from tfspecnorm.norms._vectors import even, normalized, times, transpose_times
+from tfspecnorm.norms._vectors import normalized, times, transpose_times
+from tfspecnorm.norms.base import (
+    ESTIMATE,
+    Measurement,
+    OuterProduct,
+    Task,
+    inverse_of,
+    measure_groups,
+)
 from tfspecnorm.norms.linear_map import LinearMap
-from tfspecnorm.norms.measurement import ESTIMATE, Measurement, OuterProduct, inverse_of
 
 
 @keras.saving.register_keras_serializable(package="tfspecnorm")
@@ -53,7 +61,7 @@ class Matrix(Block):
     >>> linear_map = LinearMap("dense", (2, 2), output_axes=(1,))
     >>> kernel = np.diag([3.0, 1.0]).astype("float32")
     >>> norm = Matrix()
-    >>> state = norm.warm_up(kernel, linear_map)
+    >>> state = norm.initial_state(kernel, linear_map)
     >>> round(float(norm(kernel, state, linear_map).sigma), 4)
     3.0
 
@@ -62,13 +70,11 @@ class Matrix(Block):
     """
 
     def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the state variables for a linear map."""
         *blocks, inputs, outputs = linear_map.matrix_shape
         shapes = {"vector_u": (*blocks, outputs), "vector_v": (*blocks, inputs)}
         return shapes | self.further_shapes(blocks, inputs, outputs)
 
-    def warm_up(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
-        """Converged state of a concrete kernel, as arrays."""
+    def initial_state(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
         matrix = linear_map.matrix(kernel, np)
         vector_v, _, vector_u = leading_singular_vectors(matrix)
         further = further_start(self.state_shapes(linear_map), vector_v, matrix)
@@ -79,22 +85,7 @@ class Matrix(Block):
         return ESTIMATE
 
     def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
-        """The norm of a concrete kernel, converged, in double precision."""
         return float(np.max(leading_singular_vectors(linear_map.matrix(kernel, np))[1]))
-
-    def search(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
-        """Converged state of any kernel as tensors, for evaluation: nothing stored matters.
-
-        σ is within 1e-3 of the largest singular value, and within rounding where the first two
-        differ by 0.2 % or more.
-
-        Args:
-            kernel: Tensor of at least 32 bits whose largest entry is about 1.
-            linear_map: `LinearMap` of the kernel.
-        """
-        vector_u, vector_v, _ = self._search(kernel, linear_map)
-        further = further_tensors(self.state_shapes(linear_map), vector_v.dtype)
-        return {"vector_u": vector_u, "vector_v": vector_v, **further}
 
     def upper_bound(self, kernel: Any, linear_map: LinearMap) -> Any:
         """Upper bound of σ for the same arguments, too large by less than 1e-3."""
@@ -102,10 +93,15 @@ class Matrix(Block):
         if _squaring.is_quick(linear_map.matrix_shape):
             bounds = _squaring.upper_bound(matrix)
         else:
-            bounds = self._search(kernel, linear_map)[2]
+            bounds = self.leading_vectors(kernel, linear_map)[2]
         return ops.max(bounds) if linear_map.block_axes else bounds
 
-    def _search(self, kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
+    def leading_vectors(self, kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
+        """Leading vectors; the bound is `None` where it is not a by-product.
+
+        σ is within 1e-3 of the largest singular value, and within rounding where the first two
+        differ by 0.2 % or more.
+        """
         matrix = linear_map.matrix(ops.convert_to_tensor(kernel))
         if _squaring.is_quick(linear_map.matrix_shape):
             return (*_squaring.leading_vectors(matrix), None)
@@ -121,35 +117,28 @@ class Matrix(Block):
         power_iterations: int = 0,
         jit_compile: bool = False,
     ) -> Measurement:
-        """σ, the next state, and the gradient's factors.
-
-        The vectors are constants for the gradient, which makes it the closed form
-        ∂σ/∂W = v uᵀ for any u.
-
-        Args:
-            kernel: Tensor of at least 32 bits.
-            state: Dict with `vector_u`, `vector_v` and, in training, `further_vectors`.
-            linear_map: `LinearMap` of the kernel.
-            power_iterations: Number of iterations from the stored vectors; 0 measures with
-                them as they are.
-            jit_compile: Whether XLA compiles the iteration (TensorFlow).
-
-        Returns:
-            `Measurement` with the scalar σ.
-        """
+        """σ, the next state, and the gradient's factors: with constant vectors ∂σ/∂W = v uᵀ."""
         matrix = linear_map.matrix(ops.convert_to_tensor(kernel))
-        # Without an iteration the leading vectors are all that is needed.
-        names = [name for name in state if power_iterations or name.startswith("vector")]
-        vectors = [ops.convert_to_tensor(state[name]) for name in names]
-        *vectors, left, sigma, inverse = _measured(
+        vectors, shapes = {}, []
+        for name, value in state.items():
+            # Without an iteration the leading vectors are all that is needed.
+            if power_iterations or name.startswith("vector"):
+                vectors[name] = ops.convert_to_tensor(value)
+                shapes.append(vectors[name].shape)
+        *moved, left, sigma, inverse = _measured(
             matrix,
-            *vectors,
-            shapes=(*(vector.shape for vector in vectors), vectors[1].shape, (), ()),
+            *vectors.values(),
+            shapes=(*shapes, shapes[1], (), ()),
             iterations=power_iterations,
             jit_compile=jit_compile,
         )
-        direction = (OuterProduct(linear_map, left, vectors[0]),)
-        return Measurement(sigma, dict(zip(names, vectors, strict=True)), direction, inverse)
+        direction = (OuterProduct(linear_map, left, moved[0]),)
+        return Measurement(sigma, dict(zip(vectors, moved, strict=True)), direction, inverse)
+
+    @staticmethod
+    def measure_many(tasks: Sequence[Task]) -> list[Measurement]:
+        """All at once but for block-diagonal maps, blocks of vectors, and what XLA compiles."""
+        return measure_groups(tasks, _matrices.group_of, _matrices.measured)
 
 
 @traced_once()
@@ -192,20 +181,13 @@ def _measured(
 def _searched(matrix: Any) -> tuple[Any, Any, Any]:
     """Both leading vectors of a large matrix, by iteration on its smaller side, and a bound."""
     *blocks, inputs, outputs = matrix.shape
-    if outputs <= inputs:
-        vector_u, bound = _lanczos.leading_vector(
-            lambda vector: transpose_times(matrix, times(matrix, vector)),
-            (*blocks, outputs),
-            matrix.dtype,
-        )
-        return vector_u, normalized(times(matrix, vector_u), even(matrix[..., 0])), bound
-    vector_v, bound = _lanczos.leading_vector(
-        lambda vector: times(matrix, transpose_times(matrix, vector)),
+    return _lanczos.leading_pair(
+        lambda vector: times(matrix, vector),
+        lambda vector: transpose_times(matrix, vector),
+        (*blocks, outputs),
         (*blocks, inputs),
         matrix.dtype,
     )
-    vector_u = normalized(transpose_times(matrix, vector_v), even(matrix[..., 0, :]))
-    return vector_u, vector_v, bound
 
 
 def iterate(matrix: Any, vector_u: Any, vector_v: Any, power_iterations: int) -> tuple[Any, Any]:

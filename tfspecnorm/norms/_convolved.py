@@ -1,0 +1,185 @@
+"""Power iteration with a convolution of several taps and its adjoint."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tfspecnorm._backend.compiled import compiled
+from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.traced_once import traced_once
+from tfspecnorm.norms import _grid_maximum, _lanczos
+from tfspecnorm.norms._application import leading_of, sides, sides_of
+from tfspecnorm.norms._block import Block, block_step, further_start
+from tfspecnorm.norms._geometry import sizes_known
+from tfspecnorm.norms._vectors import normalized
+from tfspecnorm.norms.base import ESTIMATE, Measurement
+from tfspecnorm.norms.linear_map import LinearMap
+
+
+class Convolved(Block):
+    """What `tfspecnorm.norms.Operator` is for convolutions of several taps; arguments as there."""
+
+    def __init__(
+        self, input_size: int | tuple[int, ...] | None, tolerance: float, tracked_vectors: int
+    ) -> None:
+        super().__init__(tracked_vectors)
+        self.input_size = input_size
+        self.tolerance = tolerance
+
+    def guarantee(self, linear_map: LinearMap) -> str:
+        return ESTIMATE
+
+    def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
+        linear_map = self.sized(linear_map)
+        inputs, outputs = sides_of(linear_map)
+        blocks = linear_map.as_convolution.matrix_shape[:-2]
+        output, input_ = math.prod(outputs), math.prod(inputs)
+        shapes = {"vector_u": (*blocks, output), "vector_v": (*blocks, input_)}
+        return shapes | self.further_shapes(blocks, output, input_)
+
+    def initial_state(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
+        linear_map = self.sized(linear_map)
+        found = [leading_of(*block, self.tolerance) for block in linear_map.blocks(kernel)]
+        blocks = linear_map.as_convolution.matrix_shape[:-2]
+        left, _, right = (np.stack(part).reshape(*blocks, -1) for part in zip(*found, strict=True))
+        return {"vector_u": left, "vector_v": right, **further_start(self.state_shapes(linear_map))}
+
+    def converged(self, kernel: np.ndarray, linear_map: LinearMap) -> float:
+        kernel = np.asarray(kernel, "float64")
+        size = np.max(np.abs(kernel), initial=0.0)
+        if not np.isfinite(size) or size == 0:
+            return float(size * 0.0)
+
+        def measured(part: np.ndarray, single: LinearMap) -> tuple[float]:
+            return (leading_of(part, single, self.tolerance)[1],)
+
+        sized = self.sized(linear_map)
+        return float(_grid_maximum.largest_block(kernel / size, sized, measured)[0] * size)
+
+    def upper_bound(self, kernel: Any, linear_map: LinearMap) -> Any:
+        """σ and what it may be too small by."""
+        return ops.max(self.leading_vectors(kernel, linear_map)[2])
+
+    def leading_vectors(self, kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
+        """Leading vectors and bounds; σ is within 1e-3."""
+        linear_map = self.sized(linear_map)
+        shapes = self.state_shapes(linear_map)
+        return _searched(
+            ops.convert_to_tensor(kernel),
+            linear_map=linear_map,
+            shapes=(shapes["vector_u"], shapes["vector_v"], shapes["vector_u"][:-1]),
+        )
+
+    def __call__(
+        self,
+        kernel: Any,
+        state: dict[str, Any],
+        linear_map: LinearMap,
+        power_iterations: int = 0,
+        jit_compile: bool = False,
+    ) -> Measurement:
+        """The vectors are constants for the gradient, which is differentiated automatically."""
+        linear_map = self.sized(linear_map)
+        kernel = ops.convert_to_tensor(kernel)
+        vectors = {
+            name: ops.cast(ops.convert_to_tensor(value), kernel.dtype)
+            for name, value in state.items()
+        }
+        vector_u, vector_v = vectors.pop("vector_u"), vectors.pop("vector_v")
+        both = sides(kernel, linear_map)
+        if power_iterations and vectors:
+            ((name, further),) = vectors.items()
+            fixed = sides(ops.stop_gradient(kernel), linear_map)
+            vector_v, image, further = block_step(
+                vector_u,
+                further,
+                lambda rows: _of_rows(rows, fixed.adjoint, both.output_shape),
+                lambda rows: _of_rows(rows, both.apply, both.input_shape),
+                power_iterations,
+            )
+            vector_v, vectors = ops.stop_gradient(vector_v), {name: further}
+        else:
+            if power_iterations:
+                iterate = _iteration(linear_map)
+                step = compiled(iterate) if jit_compile else iterate
+                vector_u, vector_v = step(
+                    ops.stop_gradient(kernel), vector_u, vector_v, power_iterations
+                )
+            vector_v = ops.stop_gradient(vector_v)
+            image = _flat(both.apply(_unflat(vector_v, both.input_shape)))
+        vector_u = normalized(ops.stop_gradient(image), vector_u)
+        sigma = ops.max(ops.sum(vector_u * image, axis=-1))
+        return Measurement(sigma, {"vector_u": vector_u, "vector_v": vector_v, **vectors})
+
+    def sized(self, linear_map: LinearMap) -> LinearMap:
+        """The map at the size that the norm is for."""
+        if self.input_size is not None:
+            linear_map = linear_map.at_size(self.input_size)
+        if not sizes_known(linear_map.window):
+            raise ValueError(
+                "Argument `input_size` must be given where a layer has no fixed size: build the "
+                "layer for a fixed one, or use `tfspecnorm.norms.Operator(input_size)`. "
+                f"Received: input_size={self.input_size!r} for a kernel of shape "
+                f"{linear_map.kernel_shape} with {linear_map.window!r}"
+            )
+        return linear_map
+
+
+@functools.lru_cache(maxsize=256)
+def _iteration(linear_map: LinearMap) -> Callable[..., tuple[Any, Any]]:
+    """Power iteration that ends on the input side: the caller's ‖K v‖ completes it."""
+
+    def iterate(
+        kernel: Any, vector_u: Any, vector_v: Any, power_iterations: int
+    ) -> tuple[Any, Any]:
+        both = sides(kernel, linear_map)
+        for remaining in reversed(range(power_iterations)):
+            back = both.adjoint(_unflat(vector_u, both.output_shape))
+            vector_v = normalized(_flat(back), vector_v)
+            if remaining:
+                image = both.apply(_unflat(vector_v, both.input_shape))
+                vector_u = normalized(_flat(image), vector_u)
+        return vector_u, vector_v
+
+    return iterate
+
+
+@traced_once(sizes_matter=True, always=True)
+def _searched(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
+    """Both leading vectors of each block, by iteration on the smaller side, and a bound."""
+    both = sides(kernel, linear_map)
+    blocks = linear_map.as_convolution.matrix_shape[:-2]
+
+    def apply(vector: Any) -> Any:
+        return _flat(both.apply(_unflat(vector, both.input_shape)))
+
+    def adjoint(vector: Any) -> Any:
+        return _flat(both.adjoint(_unflat(vector, both.output_shape)))
+
+    vector_v, vector_u, bound = _lanczos.leading_pair(
+        apply,
+        adjoint,
+        (*blocks, math.prod(both.input_shape)),
+        (*blocks, math.prod(both.output_shape)),
+        kernel.dtype,
+    )
+    return vector_u, vector_v, bound
+
+
+def _flat(pixels: Any) -> Any:
+    return ops.reshape(pixels, (*pixels.shape[:-2], -1))
+
+
+def _of_rows(rows: Any, function: Callable[[Any], Any], shape: tuple[int, int]) -> Any:
+    """A side's function of each row of `(..., rows, entries)`; blocks are its leading axes."""
+    blocks = len(rows.shape) > 2
+    rows = ops.swapaxes(rows, 0, 1) if blocks else rows
+    found = _flat(function(_unflat(rows, shape)))
+    return ops.swapaxes(found, 0, 1) if blocks else found
+
+
+def _unflat(vector: Any, shape: tuple[int, int]) -> Any:
+    return ops.reshape(vector, (*vector.shape[:-1], *shape))
