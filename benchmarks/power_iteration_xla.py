@@ -2,8 +2,8 @@
 
     KERAS_BACKEND=tensorflow python -m benchmarks.power_iteration_xla
 
-Ratios of the times in each round, by layer, number of iterations and kind of call: an eager training
-call of the wrapper, a step of gradient descent as a TensorFlow graph, and the first such step.
+Ratios of the times in each round, by layer, number of iterations and kind of call: an eager
+training call of the wrapper, a step of gradient descent as a TensorFlow graph, the first such step.
 """
 
 import time

@@ -93,7 +93,7 @@ def state_dict(model, folder):
 def orbax_checkpoint(model, folder):
     pytest.importorskip("orbax.checkpoint")
     save = keras.callbacks.OrbaxCheckpoint(folder, save_on_background=False)
-    # `load_model` of Keras 3.15 loses the weights of each Sequential: the paths begin with its name.
+    # `load_model` of Keras 3.15 loses the weights of a Sequential: their paths are other ones.
     twin = other_weights(model)
     twin.compile_from_config(model.get_compile_config())
     save.set_model(model)
