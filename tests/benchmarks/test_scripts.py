@@ -14,6 +14,7 @@ NAMES = (
     "compare_runs",
     "jit_compile",
     "norm_methods",
+    "power_iteration_xla",
     "results",
     "weight_norm_start",
 )
@@ -106,3 +107,11 @@ def test_times_with_and_without_xla(monkeypatch, capsys):
         "| jit_compile=False",
         "| jit_compile=True",
     ]
+
+
+@pytest.mark.slow
+def test_times_of_the_power_iteration_with_xla(monkeypatch, capsys):
+    run(monkeypatch, "power_iteration_xla", "--rounds", 2, "--calls", 1, "--iterations", 1)
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert len(table) == 4
+    assert all(re.search(r"\| 1 \| \d.* \| \d.* \| \d+\.\d \|$", line) for line in table[1:])

@@ -210,6 +210,50 @@ def test_wrapper_inside_a_cell_trains_or_names_the_way_out(wrapper, unroll):
         assert np.abs(tools.array(recurrent.cell.inner.layer.kernel) - before).max() > 1e-5
 
 
+@pytest.mark.skipif(tools.BACKEND != "jax", reason="of JAX")
+@every_wrapper
+@pytest.mark.parametrize("compiled", [False, True])
+def test_wrapper_inside_a_cell_in_a_training_step_of_ones_own(wrapper, compiled):
+    import jax
+
+    model = keras.Sequential([keras.Input((4, 2)), layers.RNN(Cell(wrapper(layers.Dense(3))))])
+    inputs = tools.random(8, 4, 2)
+    trained, state = ([v.value for v in model.trainable_variables], model.non_trainable_variables)
+    state = [variable.value for variable in state]
+
+    def loss(trained):
+        outputs, moved = model.stateless_call(trained, state, inputs, training=True)
+        return keras.ops.sum(outputs), moved
+
+    step = jax.value_and_grad(loss, has_aux=True)
+    step = jax.jit(step) if compiled else step
+    if wrapper is WeightNorm:
+        assert np.isfinite(step(trained)[0][0])
+        return
+    # The variables have values in either case: `loss` takes the state from around it.
+    with pytest.raises(ValueError, match="`unroll=True`.*`tfspecnorm.kernels.register`"):
+        step(trained)
+    with pytest.raises(ValueError, match="`unroll=True`"):
+        model(inputs, training=True)
+    assert np.isfinite(tools.array(model(inputs))).all()
+
+
+@pytest.mark.skipif(tools.BACKEND != "jax", reason="of JAX")
+@every_wrapper
+def test_state_that_a_compiled_function_takes_from_around_it_moves(wrapper):
+    import jax
+
+    layer = wrapper(layers.Dense(3))
+    layer.build((None, 4))
+    trained = [variable.value for variable in layer.trainable_variables]
+    state = [variable.value for variable in layer.non_trainable_variables]
+    inputs = tools.random(2, 4)
+    found = jax.jit(lambda x: layer.stateless_call(trained, state, x, training=True))(inputs)
+    expected = layer.stateless_call(trained, state, inputs, training=True)
+    for one, other in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 @pytest.mark.skipif(not hasattr(keras, "RematScope"), reason="Keras before 3.9 has none")
 @every_wrapper
 @pytest.mark.parametrize("mode", ["full", "activations", "list_of_layers", "larger_than"])

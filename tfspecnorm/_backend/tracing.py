@@ -82,9 +82,17 @@ def outlives_loop(old: Any, new: Any) -> bool:
         return True
     import jax
 
-    if not (isinstance(old, jax.core.Tracer) and isinstance(new, jax.core.Tracer)):
+    if not isinstance(new, jax.core.Tracer):
         return True
-    return _function_of(new) is _function_of(old)
+    function = _function_of(new)
+    if isinstance(old, jax.core.Tracer):
+        return function is _function_of(old)
+    # Outside of a compiled step a variable has a value, which says nothing of where it is assigned.
+    return not _traced_for(function).startswith(_BODIES)
+
+
+# What JAX traces for itself although it compiles nothing around it; `jit` hands all values on.
+_BODIES = ("scan", "fori_loop", "while", "cond", "switch", "checkpoint")
 
 
 def _function_of(tracer: Any) -> Any:
@@ -94,3 +102,10 @@ def _function_of(tracer: Any) -> Any:
     while trace is not None and type(trace).__name__ != "DynamicJaxprTrace":
         trace = getattr(trace, "parent_trace", None)
     return trace
+
+
+def _traced_for(function: Any) -> str:
+    """What JAX traces a function for, or "" where that is not known."""
+    for name in ("frame", "debug_info", "traced_for"):
+        function = getattr(function, name, None)
+    return function or ""

@@ -57,7 +57,8 @@ class SpectralNorm(DividedByNorm):
             state another.
         jit_compile: Whether XLA compiles the power iteration inside a TensorFlow graph:
             `True`, `False`, or `"auto"`. On JAX the training step is compiled as a whole and
-            on PyTorch nothing is. `"auto"` is `False`, which is faster on a CPU.
+            on PyTorch nothing is. `"auto"` is `False`: on a CPU one or two iterations gain
+            nothing, see `docs/performance.md`, and on a GPU nothing was measured.
         tracked_vectors: Positive integer p, vectors that follow the kernel in training: 4 track a
             moving kernel several times as closely as one, for a few more operations in each step,
             see `docs/norms.md`. Norms without vectors do not care. Defaults to 1.
