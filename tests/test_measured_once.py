@@ -413,7 +413,7 @@ def test_grouped_model_in_it_is_measured_together_and_once(monkeypatch):
     monkeypatch.setattr(
         norms, "measure_together", lambda tasks: calls.append(len(tasks)) or together(tasks)
     )
-    model, plain = tfspecnorm.grouped(network()), network()
+    model, plain = tfspecnorm.group(network()), network()
     found, wanted = [], []
     for part, outputs in ((model, found), (plain, wanted)):
         with measured_once(part):

@@ -121,7 +121,7 @@ def functional():
         model,
         functional,
         lambda: tfspecnorm.models.mobilenet_v2((8, 8, 3), 2, width=0.1),
-        lambda: surgery.grouped(model()),
+        lambda: surgery.group(model()),
         lambda: tfspecnorm.models.vgg7((32, 32, 3), 2, width=0.1),
     ],
 )

@@ -21,12 +21,11 @@ from tfspecnorm import (  # noqa: E402
     norms,
     schedules,
 )
-from tfspecnorm._measured_once import measured_once  # noqa: E402
 from tfspecnorm._version import __version__  # noqa: E402
 from tfspecnorm.analysis import certified_radius, lipschitz_bound, spectral_report  # noqa: E402
 from tfspecnorm.edge import export  # noqa: E402
 from tfspecnorm.layers import scales  # noqa: E402
-from tfspecnorm.surgery import fold, grouped, warm_up, wrap  # noqa: E402
+from tfspecnorm.surgery import fold, group, measured_once, warm_up, wrap  # noqa: E402
 
 __all__ = [
     "__version__",
@@ -46,7 +45,7 @@ __all__ = [
     "certified_radius",
     "export",
     "fold",
-    "grouped",
+    "group",
     "lipschitz_bound",
     "measured_once",
     "spectral_report",

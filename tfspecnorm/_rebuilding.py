@@ -10,7 +10,6 @@ import keras
 from keras import ops
 
 from tfspecnorm._graph import maker_of, new_inputs
-from tfspecnorm._grouped_model import GroupedModel
 from tfspecnorm.kernels.holders import is_graph, layers_in
 from tfspecnorm.layers.reparameterization import Reparameterization
 
@@ -110,8 +109,6 @@ def _clone_graph(
         call_function=_call,
     )
     if type(plain) is type(model):
-        return plain
-    if isinstance(model, GroupedModel) and not wrappers_in(plain):
         return plain
     return _checked(model, lambda: make(plain.input, plain.output))
 

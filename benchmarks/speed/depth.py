@@ -29,7 +29,7 @@ def chain(depth: int, contender: str) -> keras.Model:
         x = wrap(keras.layers.Dense(UNITS, "relu"))(x)
     made = keras.Model(inputs, keras.layers.Dense(10)(x))
     grouped = contender.endswith(", grouped")
-    return project.tfspecnorm.grouped(made) if grouped else made
+    return project.tfspecnorm.group(made) if grouped else made
 
 
 def steps_of(made: keras.Model, batch: int) -> Any:

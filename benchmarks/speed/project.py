@@ -60,7 +60,7 @@ CONTENDERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], bool]] =
 # Parts of the work, see `ablations`; none of them normalizes depthwise kernels.
 for _name, _norm in (("division alone", ablations.Constant), ("vectors held", ablations.Held)):
     CONTENDERS[_name] = (functools.partial(layers.SpectralNorm, norm=_norm()), plain, False)
-# With the norms of all kernels computed at once, see `tfspecnorm.grouped`.
+# With the norms of all kernels computed at once, see `tfspecnorm.group`.
 _GROUPED = ", grouped"
 for _name in ("SN", "BSN", "MSN"):
     CONTENDERS[_name + _GROUPED] = CONTENDERS[_name]
@@ -88,14 +88,14 @@ def model(network: str, contender: str) -> keras.Model:
         return _gan(contender)
     name = contender.removesuffix(_GROUPED)
     made = with_keras.built(network, *CONTENDERS[name])
-    return made if name == contender else tfspecnorm.grouped(made)
+    return made if name == contender else tfspecnorm.group(made)
 
 
 def _gan(contender: str) -> gan.GAN:
     name = contender.removesuffix(_GROUPED).removesuffix(_ONCE)
     networks = models.sn_dcgan(normalization=_NAMES[name])
     if contender.endswith(_GROUPED):
-        networks = networks._replace(discriminator=tfspecnorm.grouped(networks.discriminator))
+        networks = networks._replace(discriminator=tfspecnorm.group(networks.discriminator))
     return gan.GAN(*networks, average_momentum=None, measure_once=contender.endswith(_ONCE))
 
 

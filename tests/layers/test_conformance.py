@@ -77,7 +77,7 @@ def test_eager_and_graph(wrapper, family):
         np.testing.assert_allclose(found, expected_norm(wrapper, sigma), rtol=1e-4)
     eager = tools.array(model(inputs))
     np.testing.assert_allclose(model.predict(inputs, verbose=0), eager, atol=1e-5)
-    for variable, value in zip(layer.layer.weights, layer.folded_weights(), strict=False):
+    for variable, value in zip(layer.layer.weights, layer._folded_weights(), strict=False):
         variable.assign(tools.array(value))
     plain = FAMILIES[family].call(layer.layer, inputs)
     np.testing.assert_allclose(tools.array(plain), eager, atol=1e-5)

@@ -365,7 +365,7 @@ def test_mixed_precision():
 
 def test_a_grouped_model_measures_too():
     keras.utils.set_random_seed(0)
-    model = tfspecnorm.grouped(network())
+    model = tfspecnorm.group(network())
     train(model)
     wrapped = [part for part in model.layers if isinstance(part, SpectralNorm)]
     for wrapper in wrapped:

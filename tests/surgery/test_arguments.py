@@ -110,7 +110,7 @@ BAD = {
     "fold": ("model", lambda: tfspecnorm.fold(None)),
     "report": ("report", lambda: tfspecnorm.fold(model(), report="no")),
     "batch_norm": ("batch_norm", lambda: tfspecnorm.fold(model(), batch_norm=1)),
-    "group": ("model", lambda: tfspecnorm.grouped(None)),
+    "group": ("model", lambda: tfspecnorm.group(None)),
     "warm_up": ("model", lambda: tfspecnorm.warm_up(None)),
     "in_float32": ("model", lambda: surgery.in_float32(None)),
     "spectral_report": ("model", lambda: tfspecnorm.spectral_report(None)),

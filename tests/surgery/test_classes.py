@@ -157,7 +157,7 @@ def test_grouped_refuses_a_class_that_it_would_drop():
         Listed([keras.Input((4,)), SpectralNorm(layers.Dense(2))]),
     ):
         with pytest.raises(ValueError, match="`model` must be a plain Sequential or Functional"):
-            tfspecnorm.grouped(model)
+            tfspecnorm.group(model)
 
 
 def test_reports_bounds_and_files_of_a_class_with_its_own_configuration(tmp_path):

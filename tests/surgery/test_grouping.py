@@ -65,7 +65,7 @@ def trained(model, steps=2):
 def test_trains_as_layer_by_layer(kind):
     model = disturbed(network(WRAPPERS[kind]))
     start = model.get_weights()
-    together = tfspecnorm.grouped(model)
+    together = tfspecnorm.group(model)
     images = tools.random(5, 8, 8, 4)
     np.testing.assert_allclose(
         together.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-5
@@ -131,7 +131,7 @@ def test_frozen_layers_and_modes_of_the_call_are_respected():
     frozen, moving = model.layers[1], model.layers[-1]
     frozen.trainable = False
     before = [tools.array(layer._state["kernel"]["vector_u"]) for layer in (frozen, moving)]
-    together = tfspecnorm.grouped(model)
+    together = tfspecnorm.group(model)
     together(tools.random(2, 8, 8, 4), training=False)
     for layer, old in zip((frozen, moving), before, strict=True):
         np.testing.assert_array_equal(tools.array(layer._state["kernel"]["vector_u"]), old)
@@ -142,7 +142,7 @@ def test_frozen_layers_and_modes_of_the_call_are_respected():
 
 def test_layers_called_by_themselves_measure_for_themselves():
     model = disturbed(network(layers.SpectralNorm))
-    together = tfspecnorm.grouped(model)
+    together = tfspecnorm.group(model)
     together(tools.random(2, 8, 8, 4))
     head = together.layers[-1]
     head.layer.kernel.assign(2.0 * head.layer.kernel)
@@ -153,7 +153,7 @@ def test_layers_called_by_themselves_measure_for_themselves():
 
 
 def test_saved_folded_and_reported_as_any_other_model(tmp_path):
-    together = tfspecnorm.grouped(disturbed(network(layers.SpectralNorm)))
+    together = tfspecnorm.group(disturbed(network(layers.SpectralNorm)))
     images = tools.random(3, 8, 8, 4)
     wanted = together.predict(images, verbose=0)
     together.save(tmp_path / "model.keras")
@@ -177,14 +177,14 @@ def test_wrap_groups():
     np.testing.assert_allclose(
         together.predict(x, verbose=0), alone.predict(x, verbose=0), atol=1e-6
     )
-    again = tfspecnorm.grouped(together)
+    again = tfspecnorm.group(together)
     np.testing.assert_allclose(again.predict(x, verbose=0), together.predict(x, verbose=0))
 
 
 def test_what_cannot_be_grouped_is_refused():
     inputs = [keras.Input((4,)), keras.layers.Dense(3)]
     with pytest.raises(ValueError, match="Argument `model` must have layers wrapped"):
-        tfspecnorm.grouped(keras.Sequential(inputs))
+        tfspecnorm.group(keras.Sequential(inputs))
 
     class Own(keras.Model):
         def __init__(self):
@@ -197,4 +197,4 @@ def test_what_cannot_be_grouped_is_refused():
     model = Own()
     model(np.ones((1, 4)))
     with pytest.raises(ValueError, match="must be a plain Sequential or Functional"):
-        tfspecnorm.grouped(model)
+        tfspecnorm.group(model)

@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops, tree
 
 from tfspecnorm._backend.gradients import in_values
-from tfspecnorm._backend.variables import random_numbers_kept, run
 from tfspecnorm._backend.tracing import traced
+from tfspecnorm._backend.variables import random_numbers_kept, run
 
 
 class GradientNorms:

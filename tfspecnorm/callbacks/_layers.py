@@ -10,7 +10,7 @@ import keras
 from tfspecnorm import kernels
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.kernels.holders import layers_in
-from tfspecnorm.layers._full_precision import kernel_value, read_master
+from tfspecnorm.layers._full_precision import read_kernel, read_master
 from tfspecnorm.layers.reparameterization import Reparameterization
 
 NOT_BUILT = "it is not built"
@@ -38,7 +38,7 @@ class Measured:
         """What the layer computes with in evaluation, by the name of the kernel."""
         if isinstance(self.layer, Reparameterization):
             return self.layer.effective_kernels()
-        return read_master(lambda: {part.name: kernel_value(part) for part in self.kernels})
+        return read_master(lambda: {part.name: read_kernel(part) for part in self.kernels})
 
 
 def measured_layers(model: keras.Model) -> tuple[list[Measured], dict[str, str]]:

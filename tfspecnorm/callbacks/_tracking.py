@@ -7,8 +7,8 @@ from typing import Any
 from keras import ops
 
 from tfspecnorm import norms
-from tfspecnorm._backend.variables import run
 from tfspecnorm._backend.tracing import traced
+from tfspecnorm._backend.variables import run
 from tfspecnorm.callbacks._layers import Measured
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._divided_by_norm import DividedByNorm

@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._measured_once import wrappers_in
 from tfspecnorm._util.arguments import check_boolean, is_number
+from tfspecnorm.surgery.group import wrappers_in
 
 
 def check_networks(generator: Any, discriminator: Any, latent_size: Any) -> int:

@@ -9,11 +9,11 @@ import keras
 from keras import ops
 
 from tfspecnorm._backend import gradients, replicas
-from tfspecnorm._backend.variables import run, step
 from tfspecnorm._backend.datasets import watch_first
-from tfspecnorm._measured_once import measured_once
+from tfspecnorm._backend.variables import run, step
 from tfspecnorm.gan import _checks, _penalties, _ranges
 from tfspecnorm.gan._optimizers import OptimizerPair
+from tfspecnorm.surgery import measured_once
 
 # Note [Whose state moves]
 # Each update runs both networks in training mode, so that both compute what they compute in their

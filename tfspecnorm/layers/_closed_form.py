@@ -88,7 +88,11 @@ def _divided_in_order(kernel: Any, inverse: Any, *factors: Any, scale: float) ->
 
     def remainder(upstream: Any, inner: Any, factors: Sequence[Any]) -> Any:
         part = inner * factors[0]
-        return upstream - part if len(factors) == 1 else closed_form.minus_outer(upstream, part, factors[1])
+        return (
+            upstream - part
+            if len(factors) == 1
+            else closed_form.minus_outer(upstream, part, factors[1])
+        )
 
     return closed_form.divide(kernel, inverse, factors, scale, remainder)
 

@@ -14,7 +14,7 @@ from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers import _options, scales
 from tfspecnorm.layers._closed_form import quotient
 from tfspecnorm.layers._evaluation import certain_share, evaluation_task
-from tfspecnorm.layers._full_precision import read_kernel, read_master, state_dtype
+from tfspecnorm.layers._full_precision import read_kernel, state_dtype
 from tfspecnorm.layers._initial_state import InitialState, sigma_of
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.norms import Measurement, Norm, Task, default_norm

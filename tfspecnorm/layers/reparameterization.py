@@ -77,7 +77,8 @@ class Reparameterization(keras.layers.Wrapper):
     ...         self.limit = limit
     ...
     ...     def effective(self, kernel, value, training):
-    ...         left, singular, right = ops.svd(kernel.linear_map.matrix(value), full_matrices=False)
+    ...         matrix = kernel.linear_map.matrix(value)
+    ...         left, singular, right = ops.svd(matrix, full_matrices=False)
     ...         clipped = ops.minimum(singular, self.limit)
     ...         return kernel.linear_map.kernel((left * clipped[..., None, :]) @ right)
     ...
@@ -356,7 +357,7 @@ class Reparameterization(keras.layers.Wrapper):
         return outputs
 
     def _tasks(self, training: bool) -> list[Task]:
-        """What is to be measured before `_compute`, of all wrappers of a model at once if wanted."""
+        """What is to be measured before `_compute`: of a grouped model all at once."""
         return []
 
     def _compute(

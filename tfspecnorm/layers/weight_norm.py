@@ -10,8 +10,8 @@ from tfspecnorm._backend.operations import ops
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._closed_form import scale_columns
 from tfspecnorm.layers._full_precision import read_kernel, read_master, state_dtype
-from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.layers._initial_state import check_range, concrete
+from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.norms import LinearMap
 
 

@@ -159,7 +159,7 @@ def _plain_entry(layer: keras.layers.Layer) -> FoldedLayer:
 
 def _plain(wrapper: Reparameterization) -> keras.layers.Layer:
     """The inner layer anew, with what the wrapper decides for it."""
-    plain = type(wrapper.layer).from_config(wrapper.folded_config())
+    plain = type(wrapper.layer).from_config(wrapper._folded_config())
     plain.trainable = plain.trainable and wrapper.trainable
     return plain
 
@@ -171,7 +171,7 @@ def _folded_weights(layer: keras.layers.Layer) -> list[Any]:
     """
     owners, folded = {}, {}
     for wrapper in wrappers_in(layer):
-        folded[id(wrapper)] = wrapper.folded_weights()
+        folded[id(wrapper)] = wrapper._folded_weights()
         owners |= {id(variable): wrapper for variable in wrapper.weights}
     weights = []
     for variable in layer.weights:

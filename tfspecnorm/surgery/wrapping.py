@@ -18,7 +18,8 @@ from tfspecnorm._rebuilding import (
 from tfspecnorm._util.arguments import check_boolean, check_model
 from tfspecnorm.kernels.holders import has_unknown_matrix, is_graph, layers_in, own_matrices
 from tfspecnorm.layers.reparameterization import Reparameterization
-from tfspecnorm.surgery import _batch_normalization, grouping
+from tfspecnorm.surgery import _batch_normalization
+from tfspecnorm.surgery.group import group
 
 Wrapper = Callable[[keras.layers.Layer], keras.layers.Layer]
 
@@ -58,7 +59,7 @@ def wrap(
             there is none; then the layer is wrapped. So a wrapper that keeps the layer's function
             keeps that of both. Others stay: one behind an activation, one with other inputs, and
             one whose input serves elsewhere too.
-        grouped: Whether the norms of all kernels are computed at once, see `tfspecnorm.grouped`.
+        grouped: Whether the norms of all kernels are computed at once, see `tfspecnorm.group`.
 
     Returns:
         New Keras model, not compiled. The given one is unchanged.
@@ -129,7 +130,7 @@ def wrap(
                 "Argument `wrapper` must return a wrapper of `tfspecnorm.layers`, or the layer "
                 f"itself to leave it as it is. Received: wrapper={wrapper!r}, returning {new!r}"
             )
-        if not new.is_named:
+        if not new._is_named:
             new.name = layer.name
         created[id(layer)] = new.name
         return new
@@ -161,7 +162,7 @@ def wrap(
         assign([v for v in new.weights if id(v) not in state], values, old)
         for part in added:
             part.restart()
-    return grouping.grouped(new_model) if grouped else new_model
+    return group(new_model) if grouped else new_model
 
 
 def _rule(wrapper: Any) -> Callable[[keras.layers.Layer], Wrapper | None]:

@@ -1,19 +1,88 @@
-"""One measurement of a model's kernels for several of its calls."""
+"""Kernels of a model computed before its layers run: at once, or once for several calls."""
 
 import contextlib
+import functools
 import inspect
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 import keras
 
-from tfspecnorm._grouped_model import GroupedModel
 from tfspecnorm._util.arguments import check_boolean, check_model
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
+from tfspecnorm.layers._shared_kernels import share_kernels
 from tfspecnorm.layers.reparameterization import Reparameterization
-from tfspecnorm.layers._shared_kernels import measured_ahead
-from tfspecnorm.layers.weight_norm import WeightNorm
+
+
+def group(model: keras.Model) -> keras.Model:
+    """Let a model compute the norms of all its kernels at once, whenever it is called.
+
+    A step of a deep network measures many small kernels, and each operation has a price of its
+    own, above all the first time, when TensorFlow or JAX traces the step. Together they take far
+    fewer operations; see the measurements in `docs/performance.md`.
+
+    Guarantee: the same outputs, gradients and vectors, up to rounding. A wrapper that the model
+    calls several times is measured once per call of the model, and its vectors take one step, not
+    several. Wrappers stay what they are: called by themselves they measure for themselves. Nothing
+    of it is saved: group a model again that was loaded, cloned, wrapped or folded.
+
+    Args:
+        model: Built model with wrappers that divide by a norm (`SpectralNorm`,
+            `BidirectionalSpectralNorm`, `MeanSpectralNorm`), in it, in models nested in it, or in
+            other layers. It changes in place.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: If the model is not a built model, or has no such wrapper.
+
+    Example:
+
+    >>> from tfspecnorm import layers
+    >>> dense = [layers.SpectralNorm(keras.layers.Dense(4)) for _ in range(3)]
+    >>> model = group(keras.Sequential([keras.Input((4,)), *dense]))
+    """
+    check_model(model)
+    wrappers = [part for part in wrappers_in(model) if isinstance(part, DividedByNorm)]
+    if not wrappers:
+        raise ValueError(
+            "Argument `model` must have layers wrapped by `SpectralNorm`, "
+            "`BidirectionalSpectralNorm` or `MeanSpectralNorm`. "
+            f"Received: model '{model.name}' without any"
+        )
+    if not is_grouped(model):
+        # An attribute of the object, which no file and no copy holds.
+        model.call = _GroupedCall(model.call, wrappers)
+    return model
+
+
+def is_grouped(model: keras.Model) -> bool:
+    """Whether a model computes the norms of its kernels at once."""
+    return isinstance(model.call, _GroupedCall)
+
+
+class _GroupedCall:
+    """The `call` of a grouped model."""
+
+    def __init__(self, call: Any, wrappers: list[DividedByNorm]) -> None:
+        functools.update_wrapper(self, call)
+        self._call, self._wrappers = call, wrappers
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with share_kernels(self._wrappers, bool(kwargs.get("training")), together=True):
+            return self._call(*args, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="tfspecnorm")
+class GroupedModel(keras.Model):
+    """Loads files of version 0.1, which hold a class for what `group` does."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
+        return group(keras.Model.from_config(config, custom_objects))
 
 
 @contextlib.contextmanager
@@ -71,16 +140,8 @@ def measured_once(model: keras.Model, training: bool = True) -> Iterator[None]:
             "Argument `model` must hold a built wrapper, such as "
             f"`tfspecnorm.layers.SpectralNorm`. Received: model '{model.name}' without wrappers"
         )
-    apart = [wrapper for wrapper in wrappers if type(wrapper).reparameterize in _MEASURED_APART]
-    others = [wrapper for wrapper in wrappers if wrapper not in apart]
-    together = isinstance(model, GroupedModel)
-    generator = _entering_generator()
-    with measured_ahead(apart, training, together, True, others, generator):
+    with share_kernels(wrappers, training, is_grouped(model), _entering_generator()):
         yield
-
-
-# A subclass that computes W̄ in another way is asked for W̄.
-_MEASURED_APART = (DividedByNorm.reparameterize, WeightNorm.reparameterize)
 
 
 def wrappers_in(model: keras.Model) -> list[Reparameterization]:
