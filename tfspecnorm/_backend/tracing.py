@@ -6,6 +6,9 @@ from typing import Any
 
 import keras
 
+# Whether bodies of loops are traced for themselves, so that nothing that is made there can leave.
+TRACES_LOOPS = keras.backend.backend() == "jax"
+
 
 def outside_of_tracing() -> contextlib.AbstractContextManager[Any]:
     """A scope in which a kernel that is made has a value at once.

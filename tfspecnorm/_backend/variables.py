@@ -2,13 +2,12 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
 
 from tfspecnorm._backend.operations import ops
-from tfspecnorm._backend.tracing import outlives_loop
 
 _BACKEND = keras.backend.backend()
 _PRECISE = ("float32", "float64")
@@ -29,18 +28,14 @@ def read(variable: keras.Variable) -> Any:
     return value if variable.dtype in _PRECISE else ops.cast(value, "float32")
 
 
-def read_state(variable: keras.Variable) -> Any:
-    """The value of a variable to which the same call assigns."""
-    # PyTorch updates in place, which must not reach a gradient that still needs this value.
-    return ops.copy(variable.value) if _BACKEND == "torch" else read(variable)
-
-
-def assign(variable: keras.Variable, value: Any) -> bool:
-    """Assign to a variable, unless the value cannot leave the loop in which it is traced."""
-    if _BACKEND == "jax" and not outlives_loop(variable.value, value):
-        return False
-    variable.assign(value)
-    return True
+def read_all(variables: Mapping[str, keras.Variable]) -> dict[str, Any]:
+    """The values of variables to which the same call assigns, by name."""
+    values = {}
+    for name, variable in variables.items():
+        value = ops.convert_to_tensor(variable.value)
+        # PyTorch updates in place, which must not reach a gradient that still needs this value.
+        values[name] = ops.copy(value) if _BACKEND == "torch" else value
+    return values
 
 
 def run(

@@ -8,7 +8,8 @@ from tfspecnorm._backend import closed_form
 from tfspecnorm._backend.operations import ops, outer
 from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms import LinearMap, Measurement
-from tfspecnorm.norms.base import TINY, OuterProduct, inverse_of
+from tfspecnorm.norms._vectors import inverse_of
+from tfspecnorm.norms.base import TINY, OuterProduct
 
 # Note [Closed form]
 # With d = σ, or max(σ/c, 1), and G = ∂L/∂W̄ the gradient of W̄ = W/d is
@@ -43,11 +44,6 @@ def quotient(
     if measurement.direction is None or not closed_form.is_quicker():
         return kernel * _factor(measurement.sigma, scale, bound)
     sigma = measurement.sigma
-    maps, factors = [], []
-    for part in measurement.direction:
-        is_outer = isinstance(part, OuterProduct)
-        maps.append(part.linear_map if is_outer else None)
-        factors.append((part.left, part.right) if is_outer else (part.tensor,))
     if bound is None:
         inverse = inverse_of(sigma) if measurement.inverse is None else measurement.inverse
     else:
@@ -55,11 +51,15 @@ def quotient(
         small = ops.stop_gradient(sigma) <= bound
         inverse = ops.where(small, 1.0, bound / ops.where(small, 1.0, sigma))
         weight = ops.cast(ops.logical_not(small), sigma.dtype) * (1.0 / bound)
-        factors = [(weight * first, *rest) for first, *rest in factors]
+    maps, sides = [], []
+    for part in measurement.direction:
+        is_outer = isinstance(part, OuterProduct)
+        first, *rest = part[1:] if is_outer else part
+        maps.append(part.linear_map if is_outer else None)
+        sides += [first if bound is None else weight * first, *rest]
     in_order = len(maps) == 1 and (maps[0] is None or maps[0].keeps_order)
     divide = _divided_in_order if in_order else functools.partial(_divided, maps=tuple(maps))
     constant = scale if isinstance(scale, float) else 1.0
-    sides = [side for sides in factors for side in sides]
     result = divide(kernel, inverse, *sides, scale=constant, shapes=(kernel.shape,))
     return result if isinstance(scale, float) else scale * result
 

@@ -8,7 +8,7 @@ import keras
 
 from tfspecnorm._backend.compiled import compiles
 from tfspecnorm._backend.operations import ops
-from tfspecnorm._backend.variables import read, read_state
+from tfspecnorm._backend.variables import read, read_all
 from tfspecnorm._util.arguments import check_boolean, check_positive_integer
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers import _options, scales
@@ -32,11 +32,14 @@ from tfspecnorm.norms import Measurement, Norm, Task, default_norm
 class _Parts:
     """What belongs to the kernels, by their names. No tracker looks into it."""
 
-    def __init__(self) -> None:
+    def __init__(self, compiled: bool) -> None:
+        self.compiled = compiled
         self.norms: dict[str, Norm] = {}
         self.vectors: dict[str, dict[str, keras.Variable]] = {}
         self.scales: dict[str, keras.Variable] = {}
-        self.takes_scale: dict[str, bool] = {}
+        self.constants: dict[str, float] = {}
+        # Whether it is the last factor of its map.
+        self.is_last: dict[str, bool] = {}
         self.factors: dict[str, list[Kernel]] = {}
 
 
@@ -82,7 +85,7 @@ class DividedByNorm(Reparameterization):
                 "Argument `bound` must be `None` with `scale=Learned()`: a learned scale undoes "
                 f"the bound. Received: bound={bound!r}"
             )
-        self._parts = _Parts()
+        self._parts = _Parts(compiles(jit_compile))
         self._scales_each_kernel = False
 
     def _check_kernels(self) -> None:
@@ -105,7 +108,9 @@ class DividedByNorm(Reparameterization):
             self._parts.norms[kernel.name] = norm
             self._parts.factors[kernel.name] = self._factors_of(kernel)
             is_last = self._scales_each_kernel or not kernel.followed_by
-            self._parts.takes_scale[kernel.name] = is_last
+            self._parts.is_last[kernel.name] = is_last
+            constant = is_last and not self.scale.trainable
+            self._parts.constants[kernel.name] = self.scale(None) if constant else 1.0
             try:
                 norm.state_shapes(kernel.linear_map)
             except ValueError as error:
@@ -131,7 +136,7 @@ class DividedByNorm(Reparameterization):
             )
             for name, shape in norm.state_shapes(kernel.linear_map).items()
         }
-        if self.scale.trainable and self._parts.takes_scale[kernel.name]:
+        if self.scale.trainable and self._parts.is_last[kernel.name]:
             initializer = self._scale_initializer(kernel)
             variable = self.add_state(kernel, "scale", initializer, shape=(), **options)
             self._parts.scales[kernel.name] = variable
@@ -151,7 +156,7 @@ class DividedByNorm(Reparameterization):
             # A subclass that computes W̄ in another way is asked for it.
             return []
         tasks = []
-        for kernel in self.kernels:
+        for kernel in self._own.described.kernels:
             value = read(kernel.variable)
             value = value if kernel.part is None else kernel.value_in(value)
             tasks.append(self._task(kernel, value, self._moves(kernel, training)))
@@ -162,12 +167,11 @@ class DividedByNorm(Reparameterization):
     ) -> list[tuple[Kernel, Any]]:
         if not tasks:
             return super()._compute(training, tasks, measured)
-        found = {}
-        for kernel, task, measurement in zip(self.kernels, tasks, measured, strict=True):
+        found, pairs, kernels = {}, [], self._own.described.kernels
+        for kernel, task, measurement in zip(kernels, tasks, measured, strict=True):
             found[kernel.name] = task, measurement
-        pairs = []
-        for kernel in self.kernels:
-            moves = self._moves(kernel, training)
+        for kernel in kernels:
+            moves = found[kernel.name][0].power_iterations > 0
             pairs.append((kernel, self._divide(kernel, None, found, moves)))
         return pairs
 
@@ -176,10 +180,8 @@ class DividedByNorm(Reparameterization):
         norm = self._parts.norms[kernel.name]
         if not moves:
             return evaluation_task(norm, value, kernel.linear_map)
-        state = {}
-        for name, variable in self._parts.vectors[kernel.name].items():
-            state[name] = read_state(variable)
-        compiled = compiles(self.jit_compile)
+        state = read_all(self._parts.vectors[kernel.name])
+        compiled = self._parts.compiled
         return Task(norm, value, state, kernel.linear_map, self.power_iterations, compiled)
 
     def _divide(
@@ -194,10 +196,9 @@ class DividedByNorm(Reparameterization):
         if moves:
             for name, variable in self._parts.vectors[kernel.name].items():
                 self.update(variable, measured.state[name])
-        scale = 1.0
-        if self._parts.takes_scale[kernel.name]:
-            variable = self._parts.scales.get(kernel.name)
-            scale = self.scale(None if variable is None else variable.value)
+        scale = self._parts.constants[kernel.name]
+        if kernel.name in self._parts.scales:
+            scale = self.scale(self._parts.scales[kernel.name].value)
         factors = self._parts.factors[kernel.name]
         if self.bound is None or (moves and len(factors) == 1):
             return quotient(task.kernel, measured, scale, self.bound)
@@ -213,8 +214,9 @@ class DividedByNorm(Reparameterization):
         norm = math.prod(task.size * part.sigma for task, part in factors)
         task, measured = found[kernel.name]
         divided = quotient(task.kernel, measured)
-        is_last = self._parts.takes_scale[kernel.name]
-        return ops.where(norm <= limit, value, limit * divided if is_last else divided)
+        if self._parts.is_last[kernel.name]:
+            divided = limit * divided
+        return ops.where(norm <= limit, value, divided)
 
     def _scale_initializer(self, kernel: Kernel) -> Callable[..., Any]:
         """Keras initializer of a trainable scale, which may start at the norm of its map."""

@@ -138,9 +138,7 @@ class MeanSpectralNorm(DividedByNorm):
         **kwargs: Any,
     ) -> Any:
         training = bool(training) and self.trainable and self.layer.trainable
-        values, shift = self._in_full_precision(
-            lambda: (self._substitutes(training), self._shift(training))
-        )
+        values, shift = read_master(lambda: (self._substitutes(training), self._shift(training)))
         if self._layer_takes_mask:
             kwargs["mask"] = mask
         outputs = self._call_layer(values, args, kwargs)

@@ -1,5 +1,6 @@
 """Base of the wrappers: a layer computes with kernels that are functions of its variables."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -7,8 +8,8 @@ import keras
 from keras import tree
 
 from tfspecnorm._backend.operations import ops, uncompiled
-from tfspecnorm._backend.tracing import outside_of_tracing
-from tfspecnorm._backend.variables import assign, run
+from tfspecnorm._backend.tracing import TRACES_LOOPS, outlives_loop, outside_of_tracing
+from tfspecnorm._backend.variables import run
 from tfspecnorm.kernels import Kernel, check_registered, kernels_of
 from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers import _shared_kernels
@@ -106,6 +107,8 @@ class Reparameterization(keras.layers.Wrapper):
         # See Note [Arguments].
         self._call_signature = join_signatures(self.call, layer.call)
         self.supports_masking = layer.supports_masking
+        # What the layer accepts, neither more nor less.
+        self.input_spec = layer.input_spec
         self._replace_methods()
 
     def __getattr__(self, name: str) -> Any:
@@ -177,13 +180,14 @@ class Reparameterization(keras.layers.Wrapper):
         """
         if _shared_kernels.open_blocks and _shared_kernels.postpone(variable, value):
             return
-        if not assign(variable, value):
+        if TRACES_LOOPS and not outlives_loop(variable.value, value):
             raise ValueError(
                 f"Layer '{self.name}' ({type(self).__name__}) cannot update '{variable.name}' "
                 "inside a loop that JAX traces, such as the time steps of a cell. Pass "
                 "`unroll=True` to `keras.layers.RNN`, or wrap the RNN layer as a whole and make "
                 "its cell known by `tfspecnorm.kernels.register`."
             )
+        variable.assign(value)
 
     @property
     def kernels(self) -> list[Kernel]:
@@ -201,11 +205,6 @@ class Reparameterization(keras.layers.Wrapper):
     def layers(self) -> list[keras.layers.Layer]:
         """The wrapped layer, which `summary(expand_nested=True)` shows."""
         return [self.layer]
-
-    @property
-    def input_spec(self) -> Any:
-        """What the wrapped layer accepts, neither more nor less."""
-        return self.layer.input_spec
 
     def effective_kernels(self) -> dict[str, Any]:
         """The kernels that the layer computes with in evaluation, by name.
@@ -259,6 +258,7 @@ class Reparameterization(keras.layers.Wrapper):
                     self.layer.build(**shapes)
                 else:
                     self.layer.build(input_shape, *others, **shapes)
+            self.input_spec = self.layer.input_spec
             # Some layers make those that they hold only now.
             self._replace_methods()
             self._own.described = Described(self.layer, self.per_gate)
@@ -271,7 +271,11 @@ class Reparameterization(keras.layers.Wrapper):
 
     @uncompiled
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        values = self._in_full_precision(lambda: self._substitutes(bool(training)))
+        training = bool(training)
+        if self._arrives_rounded():
+            values = read_master(lambda: self._substitutes(training))
+        else:
+            values = self._substitutes(training)
         outputs = self._call_layer(values, args, kwargs)
         same = self.compute_dtype == self.layer.compute_dtype
         return outputs if same else self._in_compute_dtype(outputs)
@@ -311,8 +315,20 @@ class Reparameterization(keras.layers.Wrapper):
             )
         super().load_own_variables(store)
 
-    def _in_full_precision(self, function: Callable[[], Any]) -> Any:
-        return read_master(function) if self._own.described.arrives_rounded() else function()
+    def _arrives_rounded(self) -> bool:
+        """Whether values are rounded to half precision here, see Note [Master weights].
+
+        Also a cheap look at what may have happened to the layer since it was built: a `ValueError`
+        if it was quantized or has LoRA enabled.
+        """
+        described = self._own.described
+        for part in described.parts:
+            if getattr(part, "lora_enabled", False) or getattr(part, "quantization_mode", None):
+                check_registered(self.layer)
+        for kernel, dtype in zip(described.kernels, described.dtypes, strict=True):
+            if kernel.variable.dtype != dtype:
+                return True
+        return False
 
     def _substitutes(self, training: bool) -> dict[int, Any]:
         """What the layer reads in place of its variables, by the `id` of the variable."""
@@ -333,7 +349,11 @@ class Reparameterization(keras.layers.Wrapper):
         shared = _shared_kernels.find(self, training) if _shared_kernels.open_blocks else None
         if shared is None:
             tasks = self._tasks(training)
-            return self._compute(training, tasks, [task.alone() for task in tasks])
+            measured = []
+            # Plain loops, here and below: each call of a function is a part of what a step costs.
+            for task in tasks:
+                measured.append(task.norm(*task[1:-1]))
+            return self._compute(training, tasks, measured)
         for variable, value in shared.updates:
             self.update(variable, value)
         return shared.kernels
@@ -342,13 +362,15 @@ class Reparameterization(keras.layers.Wrapper):
         self, values: dict[int, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """The layer's outputs with other values of its variables, see Note [Substitution]."""
-        mapping = []
-        for variable in self._own.described.variables():
+        mapping, variables = [], self.layer.variables
+        if self._own.described.recurrent:
+            variables = [*variables, *self._own.described.states()]
+        for variable in variables:
             value = values.get(id(variable))
             value = ops.convert_to_tensor(variable.value) if value is None else value
             mapping.append((variable, value))
         outputs, _, _ = run(
-            lambda: self.layer(*args, **kwargs),
+            functools.partial(self.layer, *args, **kwargs),
             mapping,
             assign=True,
             collect_losses=True,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfspecnorm._backend.operations import constant, gather, ops
-from tfspecnorm.norms.base import inverse_of
+from tfspecnorm.norms._vectors import inverse_of
 
 
 class Segments:

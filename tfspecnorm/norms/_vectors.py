@@ -1,8 +1,9 @@
-"""Products of matrices with vectors, and unit vectors, for tensors."""
+"""Products of matrices with vectors, unit vectors, and inverses of norms, for tensors."""
 
 from typing import Any
 
 from tfspecnorm._backend.operations import ops, row_of_largest
+from tfspecnorm.norms.base import TINY
 
 
 def times(matrix: Any, vector: Any) -> Any:
@@ -33,3 +34,11 @@ def even(vector: Any) -> Any:
 def longest_row(matrix: Any) -> Any:
     """The longest row of a matrix, or of each one in a stack."""
     return row_of_largest(matrix, ops.sum(ops.square(matrix), axis=-1))
+
+
+def inverse_of(sigma: Any) -> Any:
+    """1/σ, and 1 for a σ of zero.
+
+    Compared so that a σ that is not a number stays none.
+    """
+    return ops.reciprocal(ops.where(ops.stop_gradient(sigma) <= TINY, 1.0, sigma))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfspecnorm._backend.operations import ops, outer
+from tfspecnorm._backend.operations import outer
 from tfspecnorm._util.configurable import Configurable
 from tfspecnorm.norms.linear_map import LinearMap
 
@@ -254,11 +254,3 @@ def measure_groups(
 
 def _one_by_one(tasks: Sequence[Task]) -> list[Measurement]:
     return [task.alone() for task in tasks]
-
-
-def inverse_of(sigma: Any) -> Any:
-    """1/σ, and 1 for a σ of zero.
-
-    Compared so that a σ that is not a number stays none.
-    """
-    return ops.reciprocal(ops.where(ops.stop_gradient(sigma) <= TINY, 1.0, sigma))

@@ -12,6 +12,7 @@ from tfspecnorm.norms import _depthwise, _grid_maximum, _transfer_matrices
 from tfspecnorm.norms._frequencies import multiples
 from tfspecnorm.norms._geometry import sizes_known
 from tfspecnorm.norms._symbol import Peak, as_matrix, image_at, peak, symbol
+from tfspecnorm.norms._vectors import inverse_of
 from tfspecnorm.norms.base import (
     EXACT,
     TINY,
@@ -20,7 +21,6 @@ from tfspecnorm.norms.base import (
     Norm,
     Task,
     WholeKernel,
-    inverse_of,
     measure_groups,
 )
 from tfspecnorm.norms.linear_map import LinearMap

@@ -114,6 +114,11 @@ class LinearMap:
         return self._stacked_axes == tuple(range(len(self._view)))
 
     @functools.cached_property
+    def is_matrix(self) -> bool:
+        """Whether the kernel is its own matrix view."""
+        return self.keeps_order and self.matrix_shape == self.kernel_shape
+
+    @functools.cached_property
     def keeps_order(self) -> bool:
         """Whether the kernel is one matrix in another shape, entry by entry."""
         return not self.block_axes and self._in_order

@@ -12,13 +12,12 @@ from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms import _lanczos, _matrices, _squaring
 from tfspecnorm.norms._block import Block, block_step, further_start
 from tfspecnorm.norms._leading_vectors import leading_singular_vectors
-from tfspecnorm.norms._vectors import normalized, times, transpose_times
+from tfspecnorm.norms._vectors import inverse_of, normalized, times, transpose_times
 from tfspecnorm.norms.base import (
     ESTIMATE,
     Measurement,
     OuterProduct,
     Task,
-    inverse_of,
     measure_groups,
 )
 from tfspecnorm.norms.linear_map import LinearMap
@@ -118,7 +117,9 @@ class Matrix(Block):
         jit_compile: bool = False,
     ) -> Measurement:
         """σ, the next state, and the gradient's factors: with constant vectors ∂σ/∂W = v uᵀ."""
-        matrix = linear_map.matrix(ops.convert_to_tensor(kernel))
+        matrix = ops.convert_to_tensor(kernel)
+        if not linear_map.is_matrix:
+            matrix = linear_map.matrix(matrix)
         vectors, shapes = {}, []
         for name, value in state.items():
             # Without an iteration the leading vectors are all that is needed.
