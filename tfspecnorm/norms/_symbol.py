@@ -71,12 +71,13 @@ def peak(given: Symbol, squarings: int = _transfer_matrices.SQUARINGS) -> Peak:
     bounds = ops.min(ops.max(circles, axis=1), axis=0)
     block = _place_of_largest(bounds)
     square, frequency = ops.top_k(entry(circles, block, axis=2), 1)
-    if tables.circles > 1:
-        circle = _place_of_largest(-ops.squeeze(square, -1))
-        frequency = ops.squeeze(frequency, -1)
+    if tables.circles == 1:
+        square, frequency = ops.reshape(square, ()), ops.reshape(frequency, ())
+    else:
+        square, frequency = ops.squeeze(square, -1), ops.squeeze(frequency, -1)
         frequency = frequency + constant(multiples(length, tables.circles), frequency)
+        circle = _place_of_largest(-square)
         square, frequency = entry(square, circle, axis=0), entry(frequency, circle, axis=0)
-    square, frequency = ops.reshape(square, ()), ops.reshape(frequency, ())
     waves = constant(tables.waves, squares, (*tables.waves.shape, 1, 1))
     wave = entry(waves, frequency, axis=0)
     return Peak(block, wave, square)
