@@ -13,7 +13,7 @@ import tfspecnorm
 from tests import tools
 from tests.gan import networks
 from tfspecnorm import layers, measured_once, norms
-from tfspecnorm.layers import _together, scales
+from tfspecnorm.layers import _shared_kernels, scales
 from tfspecnorm.layers.reparameterization import Reparameterization
 
 WRAPPERS = {
@@ -289,7 +289,7 @@ class Halved(Reparameterization):
     def create_state(self, kernel):
         self.factor = self.add_weight(shape=(), initializer="ones", trainable=False)
 
-    def reparameterize(self, kernel, value, training):
+    def effective(self, kernel, value, training):
         factor = keras.ops.copy(keras.ops.convert_to_tensor(self.factor.value))
         if training:
             self.factor.assign(factor / 2)
@@ -297,8 +297,8 @@ class Halved(Reparameterization):
 
 
 class Doubled(layers.SpectralNorm):
-    def reparameterize(self, kernel, value, training):
-        return 2 * super().reparameterize(kernel, value, training)
+    def effective(self, kernel, value, training):
+        return 2 * super().effective(kernel, value, training)
 
 
 @pytest.mark.parametrize("wrap", [Halved, Doubled])
@@ -360,7 +360,7 @@ def test_generators_that_end_out_of_order_leave_nothing():
     next(first), next(second)
     first.close()
     second.close()
-    assert not _together._BLOCKS.get()
+    assert not _shared_kernels._BLOCKS.get()
     assert_measures_for_itself(model)
 
 
@@ -370,7 +370,7 @@ def test_generator_that_is_forgotten_leaves_nothing():
     next(forgotten)
     del forgotten
     gc.collect()
-    assert not _together._BLOCKS.get()
+    assert not _shared_kernels._BLOCKS.get()
 
 
 def test_context_copied_inside_serves_no_longer_than_the_block():
@@ -411,7 +411,9 @@ def test_grouped_model_in_it_is_measured_together_and_once(monkeypatch):
     calls = []
     together = norms.measure_together
     monkeypatch.setattr(
-        norms, "measure_together", lambda tasks: calls.append(len(tasks)) or together(tasks)
+        _shared_kernels,
+        "measure_together",
+        lambda tasks: calls.append(len(tasks)) or together(tasks),
     )
     model, plain = tfspecnorm.group(network()), network()
     found, wanted = [], []

@@ -18,10 +18,8 @@ MAY_KNOW = {
     "kernels": {"_util", "_backend", "norms"},
     "layers": {"_util", "_backend", "kernels", "norms"},
     "_graph": set(),
-    "_grouped_model": {"kernels", "layers"},
-    "_rebuilding": {"_graph", "_grouped_model", "kernels", "layers"},
-    "_measured_once": {"_util", "_grouped_model", "kernels", "layers"},
-    "surgery": {"_util", "_graph", "_grouped_model", "_rebuilding", "kernels", "layers"},
+    "_rebuilding": {"_graph", "kernels", "layers"},
+    "surgery": {"_util", "_graph", "_rebuilding", "kernels", "layers"},
     "initializers": {"_util", "_rebuilding", "kernels", "layers", "norms"},
     "migration": {"_util", "_rebuilding", "kernels", "layers"},
     "schedules": {"_util"},
@@ -33,11 +31,11 @@ MAY_KNOW = {
     "_commands": {"_util", "analysis", "edge", "surgery"},
     "__main__": {"_commands"},
     "models": {"_util", "initializers", "layers"},
-    "gan": {"_util", "_backend", "_measured_once"},
+    "gan": {"_util", "_backend", "surgery"},
 }
 
-# Parts that ask which backend there is, or import it: the room for that, and parts that still do.
-MAY_ASK = {"_backend", "layers", "norms"}
+# The part that asks which backend there is, and imports it.
+MAY_ASK = {"_backend"}
 # Files that read or write what belongs to TensorFlow or PyTorch, whatever the backend is.
 MAY_IMPORT = {"edge", "migration", "callbacks/_tensorboard.py"}
 

@@ -150,14 +150,16 @@ def test_an_option_that_no_configuration_names_is_refused():
         tfspecnorm.wrap(Secret(*graph(), secret=2.0), SpectralNorm)
 
 
-def test_grouped_refuses_a_class_that_it_would_drop():
+def test_a_grouped_model_keeps_its_class():
     inputs = keras.Input((4,))
     for model in (
         Shifted(inputs, SpectralNorm(layers.Dense(2))(inputs)),
         Listed([keras.Input((4,)), SpectralNorm(layers.Dense(2))]),
     ):
-        with pytest.raises(ValueError, match="`model` must be a plain Sequential or Functional"):
-            tfspecnorm.group(model)
+        kind, x = type(model), np.ones((1, 4), "float32")
+        wanted = keras.ops.convert_to_numpy(model(x))
+        assert type(tfspecnorm.group(model)) is kind
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(model(x)), wanted, atol=1e-6)
 
 
 def test_reports_bounds_and_files_of_a_class_with_its_own_configuration(tmp_path):

@@ -10,7 +10,8 @@ from keras import ops
 import tfspecnorm
 from tests import tools
 from tfspecnorm import layers, norms
-from tfspecnorm.layers import scales
+from tfspecnorm.layers import _shared_kernels, scales
+from tfspecnorm.surgery.group import is_grouped
 
 WRAPPERS = {
     "spectral": layers.SpectralNorm,
@@ -63,9 +64,9 @@ def trained(model, steps=2):
 
 @pytest.mark.parametrize("kind", WRAPPERS)
 def test_trains_as_layer_by_layer(kind):
-    model = disturbed(network(WRAPPERS[kind]))
+    model, together = (disturbed(network(WRAPPERS[kind])) for _ in range(2))
     start = model.get_weights()
-    together = tfspecnorm.group(model)
+    assert tfspecnorm.group(together) is together
     images = tools.random(5, 8, 8, 4)
     np.testing.assert_allclose(
         together.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-5
@@ -130,14 +131,14 @@ def test_frozen_layers_and_modes_of_the_call_are_respected():
     model = disturbed(network(layers.SpectralNorm))
     frozen, moving = model.layers[1], model.layers[-1]
     frozen.trainable = False
-    before = [tools.array(layer._state["kernel"]["vector_u"]) for layer in (frozen, moving)]
+    before = [tools.array(layer.kernel_vector_u) for layer in (frozen, moving)]
     together = tfspecnorm.group(model)
     together(tools.random(2, 8, 8, 4), training=False)
     for layer, old in zip((frozen, moving), before, strict=True):
-        np.testing.assert_array_equal(tools.array(layer._state["kernel"]["vector_u"]), old)
+        np.testing.assert_array_equal(tools.array(layer.kernel_vector_u), old)
     together(tools.random(2, 8, 8, 4), training=True)
-    np.testing.assert_array_equal(tools.array(frozen._state["kernel"]["vector_u"]), before[0])
-    assert np.abs(tools.array(moving._state["kernel"]["vector_u"]) - before[1]).max() > 1e-4
+    np.testing.assert_array_equal(tools.array(frozen.kernel_vector_u), before[0])
+    assert np.abs(tools.array(moving.kernel_vector_u) - before[1]).max() > 1e-4
 
 
 def test_layers_called_by_themselves_measure_for_themselves():
@@ -172,12 +173,14 @@ def test_wrap_groups():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(2)])
     together = tfspecnorm.wrap(model, layers.SpectralNorm, grouped=True)
     alone = tfspecnorm.wrap(model, layers.SpectralNorm)
-    assert type(together) is not type(alone)
+    assert is_grouped(together) and not is_grouped(alone)
+    assert type(together) is type(alone)
     x = tools.random(5, 4)
     np.testing.assert_allclose(
         together.predict(x, verbose=0), alone.predict(x, verbose=0), atol=1e-6
     )
-    again = tfspecnorm.group(together)
+    again = tfspecnorm.group(keras.models.clone_model(together))
+    again.set_weights(together.get_weights())
     np.testing.assert_allclose(again.predict(x, verbose=0), together.predict(x, verbose=0))
 
 
@@ -186,15 +189,25 @@ def test_what_cannot_be_grouped_is_refused():
     with pytest.raises(ValueError, match="Argument `model` must have layers wrapped"):
         tfspecnorm.group(keras.Sequential(inputs))
 
+
+def test_a_subclassed_model_keeps_its_class_and_is_measured_at_once(monkeypatch):
     class Own(keras.Model):
         def __init__(self):
             super().__init__()
-            self.dense = layers.SpectralNorm(keras.layers.Dense(3))
+            self.first = layers.SpectralNorm(keras.layers.Dense(3))
+            self.second = layers.SpectralNorm(keras.layers.Dense(2))
 
         def call(self, inputs):
-            return self.dense(inputs)
+            return self.second(self.first(inputs))
 
-    model = Own()
-    model(np.ones((1, 4)))
-    with pytest.raises(ValueError, match="must be a plain Sequential or Functional"):
-        tfspecnorm.group(model)
+    model, x = Own(), tools.random(5, 4)
+    wanted = tools.array(model(x))
+    calls, together = [], norms.measure_together
+    monkeypatch.setattr(
+        _shared_kernels,
+        "measure_together",
+        lambda tasks: calls.append(len(tasks)) or together(tasks),
+    )
+    found = tools.array(tfspecnorm.group(model)(x))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert calls == [2] and type(model) is Own

@@ -41,7 +41,7 @@ class Tracked:
         """The norm of the kernel's value, as a scalar tensor."""
         value = ops.stop_gradient(at_least_32_bits(value))
         if self._state is None:
-            found = self._norm.warm_up(ops.convert_to_numpy(value), self._linear_map)
+            found = self._norm.initial_state(ops.convert_to_numpy(value), self._linear_map)
             self._state = {name: ops.cast(part, value.dtype) for name, part in found.items()}
         sigma, self._state = self._measurement(value, self._state)
         return sigma
