@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.layers._together import measured_ahead
 

@@ -9,9 +9,8 @@ import keras
 
 from tfspecnorm._grouped_model import GroupedModel
 from tfspecnorm._util.arguments import check_boolean, check_model
-from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
-from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.layers._together import measured_ahead
 from tfspecnorm.layers.weight_norm import WeightNorm
 
@@ -65,7 +64,7 @@ def measured_once(model: keras.Model, training: bool = True) -> Iterator[None]:
     """
     check_model(model)
     training = check_boolean("training", training)
-    wrappers = wrappers_in(model)
+    wrappers = [part for part in wrappers_in(model) if part.built]
     if not wrappers:
         raise ValueError(
             "Argument `model` must hold a built wrapper, such as "
@@ -81,13 +80,6 @@ def measured_once(model: keras.Model, training: bool = True) -> Iterator[None]:
 
 # A subclass that computes W̄ in another way is asked for W̄.
 _MEASURED_APART = (DividedByNorm.reparameterize, WeightNorm.reparameterize)
-
-
-def wrappers_in(model: keras.Model) -> list[Reparameterization]:
-    """The built wrappers of a model, in it, in models nested in it, or in other layers."""
-    return [
-        part for part in layers_in(model) if isinstance(part, Reparameterization) and part.built
-    ]
 
 
 def _entering_generator() -> int | None:

@@ -8,9 +8,9 @@ import keras
 from keras import ops
 
 from tfspecnorm import norms
-from tfspecnorm.callbacks._layers import Measured
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
+from tfspecnorm.layers._listing import Measured
 from tfspecnorm.layers._precision import at_least_32_bits
 from tfspecnorm.norms.linear_map import DEPTHWISE_CONVOLUTION, LinearMap
 

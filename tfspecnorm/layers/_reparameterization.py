@@ -10,7 +10,7 @@ from keras import tree
 from tfspecnorm._backend.operations import ops, uncompiled
 from tfspecnorm._backend.tracing import outlives_loop, outside_of_tracing
 from tfspecnorm.kernels import Kernel, check_registered, held_by, kernels_of
-from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.kernels.registry import check_described
 from tfspecnorm.layers._precision import dtypes_of, kernel_value, read_master
 from tfspecnorm.layers._replaced_methods import never_recompute, refuse_other_kernels

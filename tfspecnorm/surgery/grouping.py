@@ -2,12 +2,12 @@
 
 import keras
 
-from tfspecnorm._graph import is_subclass
 from tfspecnorm._grouped_model import GroupedModel
-from tfspecnorm._rebuilding import wrappers_in
 from tfspecnorm._util.arguments import check_model
-from tfspecnorm.kernels.holders import is_graph
+from tfspecnorm.kernels.containers import is_graph
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
+from tfspecnorm.layers._listing import wrappers_in
+from tfspecnorm.surgery.graph import is_subclass
 
 
 def grouped(model: keras.Model) -> keras.Model:
