@@ -17,21 +17,18 @@ MAY_KNOW = {
     "norms": {"_util", "_backend"},
     "kernels": {"_util", "_backend", "norms"},
     "layers": {"_util", "_backend", "kernels", "norms"},
-    "_graph": set(),
-    "_rebuilding": {"_graph", "kernels", "layers"},
-    "surgery": {"_util", "_graph", "_rebuilding", "kernels", "layers"},
-    "initializers": {"_util", "_rebuilding", "kernels", "layers", "norms"},
-    "migration": {"_util", "_rebuilding", "kernels", "layers"},
+    "surgery": {"_util", "kernels", "layers"},
+    "initializers": {"_util", "kernels", "layers", "norms"},
+    "migration": {"_util", "kernels", "layers", "surgery"},
     "schedules": {"_util"},
-    "analysis": {"_util", "_backend", "_graph", "_rebuilding"}
-    | {"kernels", "layers", "norms", "surgery"},
-    "edge": {"_util", "_backend", "_graph", "_version", "surgery"},
+    "analysis": {"_util", "_backend", "kernels", "layers", "norms", "surgery"},
+    "edge": {"_util", "_backend", "_version", "surgery"},
     "callbacks": {"_util", "_backend", "kernels", "layers", "norms"},
     "metrics": {"_util"},
     "_commands": {"_util", "analysis", "edge", "surgery"},
     "__main__": {"_commands"},
     "models": {"_util", "initializers", "layers"},
-    "gan": {"_util", "_backend", "surgery"},
+    "gan": {"_util", "_backend", "layers", "surgery"},
 }
 
 # The part that asks which backend there is, and imports it.

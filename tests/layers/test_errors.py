@@ -7,7 +7,7 @@ import tfspecnorm
 from tests import tools
 from tests.layers.families import FAMILIES, WRAPPERS, data, model_of
 from tfspecnorm import scales
-from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.layers import SpectralNorm
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.norms import Matrix

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import tree
 
-from tfspecnorm._graph import GraphCall, graph_of, runs_its_layers, tensors_in
-from tfspecnorm.kernels.holders import is_graph
+from tfspecnorm.surgery.graph import GraphCall, graph_of, runs_its_layers, tensors_in
 
 
 class Signal(NamedTuple):
@@ -75,7 +74,7 @@ def _pass(call: GraphCall, found: dict[int, Signal], visit: Visit, path: str) ->
     if isinstance(layer, keras.layers.Layer):
         options += call.args[1:]
     complete = all(option is None or option is False for option in tree.flatten(options))
-    if complete and is_graph(layer) and runs_its_layers(layer):
+    if complete and runs_its_layers(layer):
         inputs = _inputs_of(layer, call.args[0], found)
         if inputs is not None:
             constants = [signal.constant for signal in walk(layer, inputs, visit, f"{path}/")]

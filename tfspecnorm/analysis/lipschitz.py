@@ -6,13 +6,12 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._graph import runs_its_layers
-from tfspecnorm._rebuilding import wrappers_in
 from tfspecnorm._util.arguments import check_model
 from tfspecnorm.analysis._constants import constant_of
 from tfspecnorm.analysis._walk import Call, input_signals, walk
-from tfspecnorm.kernels.holders import is_graph
+from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.surgery.folding import fold_for_inference
+from tfspecnorm.surgery.graph import runs_its_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +141,7 @@ def lipschitz_bound(model: keras.Model, input_shape: Any = None) -> LipschitzRep
     arXiv:1804.04368.
     """
     check_model(model)
-    if not is_graph(model) or not runs_its_layers(model):
+    if not runs_its_layers(model):
         raise ValueError(
             "Argument `model` must be a Sequential or Functional model without a `call` of its "
             "own: what another one does with its layers is not known. "

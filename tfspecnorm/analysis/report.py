@@ -7,16 +7,17 @@ import numpy as np
 from keras import ops
 
 from tfspecnorm import norms
-from tfspecnorm._graph import runs_its_layers
 from tfspecnorm._util.arguments import check_boolean, check_model
 from tfspecnorm.analysis import _rendering
-from tfspecnorm.analysis._linear import certified_norm, value_of
+from tfspecnorm.analysis._linear import certified_norm
 from tfspecnorm.analysis._records import KernelRecord, SpectralReport
 from tfspecnorm.analysis._walk import Call, input_signals, walk
-from tfspecnorm.kernels import Kernel, is_registered, kernels_of
-from tfspecnorm.kernels.holders import is_graph, layers_in
+from tfspecnorm.kernels import Kernel
+from tfspecnorm.kernels.containers import walk as walk_layers
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
+from tfspecnorm.layers._listing import Measured, has_kernels, measured, plain
 from tfspecnorm.layers.reparameterization import Reparameterization
+from tfspecnorm.surgery.graph import runs_its_layers
 
 # Largest singular values of large images lie close together: beyond this many entries of the
 # smaller side ARPACK takes minutes where a short iteration takes seconds.
@@ -72,7 +73,7 @@ def spectral_report(
     rows = [
         (path, layer, size, kernel, value)
         for path, layer, size in found
-        for kernel, value in _kernels(layer)
+        for kernel, value in _kernels(measured(path, layer))
     ]
     records = [_record(*row) for row in _rendering.tracked(rows, model.name, progress)]
     return SpectralReport(model.name, records)
@@ -80,23 +81,19 @@ def spectral_report(
 
 def _layers_with_sizes(model: keras.Model, input_shape: Any) -> list[tuple[str, Any, tuple | None]]:
     """Path and layer for each layer with kernels, and the shape that it is called with."""
-    if not is_graph(model) or not runs_its_layers(model):
+    if not runs_its_layers(model):
         if input_shape is not None:
             raise ValueError(
                 "Argument `input_shape` must be `None` for a model that is neither Sequential nor "
                 "Functional, or has a `call` of its own. "
                 f"Received: input_shape={input_shape!r} for model '{model.name}'"
             )
-        chosen, inside = [], set()
-        for layer in layers_in(model):
-            if layer is not model and id(layer) not in inside and _has_kernels(layer):
-                inside |= {id(part) for part in layers_in(layer)}
-                chosen.append((layer.name, layer, None))
-        return chosen
+        units = (place.layer for place in walk_layers(model, has_kernels) if place.is_unit)
+        return [(layer.name, layer, None) for layer in units]
     found: dict[int, tuple[str, Any, tuple | None]] = {}
 
     def visit(call: Call) -> float:
-        if _has_kernels(call.layer):
+        if has_kernels(call.layer):
             shape = tuple(call.inputs[0].tensor.shape) if len(call.inputs) == 1 else None
             path, layer, before = found.get(id(call.layer), (call.path, call.layer, shape))
             found[id(layer)] = (path, layer, _larger(before, shape))
@@ -114,26 +111,19 @@ def _larger(first: tuple | None, second: tuple | None) -> tuple | None:
     return tuple(None if None in pair else max(pair) for pair in pairs)
 
 
-def _has_kernels(layer: Any) -> bool:
-    return isinstance(layer, Reparameterization) or is_registered(layer)
-
-
-def _kernels(layer: Any) -> list[tuple[Kernel, np.ndarray]]:
+def _kernels(layer: Measured) -> list[tuple[Kernel, np.ndarray]]:
     """The kernels of a layer with the values that it computes with."""
-    if isinstance(layer, Reparameterization):
-        effective = layer.effective_kernels()
-        return [
-            (kernel, np.asarray(ops.convert_to_numpy(effective[kernel.name]), "float64"))
-            for kernel in layer.kernels
-        ]
-    return [(kernel, value_of(kernel)) for kernel in kernels_of(layer)]
+    effective = layer.effective_kernels()
+    return [
+        (kernel, np.asarray(ops.convert_to_numpy(effective[kernel.name]), "float64"))
+        for kernel in layer.kernels
+    ]
 
 
 def _record(
     path: str, layer: Any, shape: tuple | None, kernel: Kernel, value: np.ndarray
 ) -> KernelRecord:
-    wrapped = isinstance(layer, Reparameterization)
-    inner = layer.layer if wrapped else layer
+    inner = plain(layer)
     if not np.all(np.isfinite(value)):
         raise ValueError(
             "Argument `model` must have finite weights. "
@@ -146,7 +136,7 @@ def _record(
     matrix_norm = norms.measure(value, linear_map, "matrix")
     operator_norm, guarantee = _operator_norm(value, at_size)
     return KernelRecord(
-        layer=path if not wrapped else path.rpartition(layer.name)[0] + inner.name,
+        layer=path.rpartition(layer.name)[0] + inner.name,
         layer_class=type(inner).__name__,
         kernel=kernel.name,
         kind=linear_map.kind,

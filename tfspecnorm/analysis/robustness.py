@@ -5,10 +5,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._graph import graph_of, runs_its_layers
 from tfspecnorm._util.arguments import check_model, check_positive_integer
 from tfspecnorm.analysis.lipschitz import LipschitzReport, lipschitz_bound
-from tfspecnorm.layers.reparameterization import Reparameterization
+from tfspecnorm.layers._listing import plain
+from tfspecnorm.surgery.graph import last_calls
 
 _PROBABILITIES = (keras.activations.sigmoid, keras.activations.hard_sigmoid)
 
@@ -118,17 +118,8 @@ def certified_radius(
 
 def _check_logit(model: keras.Model) -> None:
     """Raise a `ValueError` for a single output between 0 and 1, whose sign says nothing."""
-    if not runs_its_layers(model):
-        return
-    graph = graph_of(model)
-    last = next(
-        call.operation
-        for call in graph.calls
-        if any(output is graph.outputs[0] for output in call.outputs)
-    )
-    while isinstance(last, keras.Model) and last.layers:
-        last = last.layers[-1]
-    last = last.layer if isinstance(last, Reparameterization) else last
+    call = next(last_calls(model), None)
+    last = None if call is None else plain(call.operation)
     if getattr(last, "activation", None) in _PROBABILITIES:
         raise ValueError(
             "Argument `model` must have a logit as its only output, positive for class 1: take the "

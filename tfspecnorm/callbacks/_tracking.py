@@ -9,10 +9,10 @@ from keras import ops
 from tfspecnorm import norms
 from tfspecnorm._backend.tracing import traced
 from tfspecnorm._backend.variables import run
-from tfspecnorm.callbacks._layers import Measured
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.layers._full_precision import at_least_32_bits
+from tfspecnorm.layers._listing import Measured
 from tfspecnorm.norms.linear_map import DEPTHWISE_CONVOLUTION, LinearMap
 
 

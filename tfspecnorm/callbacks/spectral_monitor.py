@@ -8,10 +8,10 @@ import keras
 
 from tfspecnorm._util.arguments import check_boolean, check_positive_integer, is_integer
 from tfspecnorm.callbacks._gradient_norms import GradientNorms
-from tfspecnorm.callbacks._layers import NOT_BUILT, Measured, measured_layers
 from tfspecnorm.callbacks._table import Record, Table
 from tfspecnorm.callbacks._tensorboard import Scalars
 from tfspecnorm.callbacks._tracking import Tracking
+from tfspecnorm.layers._listing import NOT_BUILT, Measured, measured_layers
 
 
 class SpectralMonitor(keras.callbacks.Callback):

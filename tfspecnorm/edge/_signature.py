@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from tfspecnorm._graph import input_layers
+from tfspecnorm.surgery.graph import input_layers
 
 # Where a caller gives none.
 RANDOM_SAMPLES = 32

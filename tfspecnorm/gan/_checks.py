@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from tfspecnorm._util.arguments import check_boolean, is_number
-from tfspecnorm.surgery.group import wrappers_in
+from tfspecnorm.layers._listing import wrappers_in
 
 
 def check_networks(generator: Any, discriminator: Any, latent_size: Any) -> int:
@@ -72,7 +72,7 @@ def check_no_weights(**weights: Any) -> None:
 def check_measure_once(value: Any, discriminator: keras.Model) -> bool:
     """The value, or a `ValueError` if it is no Boolean, or there is nothing to measure."""
     value = check_boolean("measure_once", value)
-    if value and not wrappers_in(discriminator):
+    if value and not any(part.built for part in wrappers_in(discriminator)):
         raise ValueError(
             "Argument `measure_once` must be `False` for a discriminator without wrappers such as "
             f"`tfspecnorm.layers.SpectralNorm`. Received: measure_once={value!r}"

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tfspecnorm.gan import losses
+from tfspecnorm.surgery.graph import last_calls
 
 _RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0)}
 _PROBABILITIES = ("sigmoid", "hard_sigmoid", "softmax")
@@ -65,39 +66,14 @@ def first_images(x: Any, batch_size: Any) -> Any:
 
 def last_activation(network: keras.Model) -> str | None:
     """The name of the function that makes a network's output, `None` if it is not known."""
-    operation = _last_operation(network)
-    if isinstance(operation, keras.Model):
-        return last_activation(operation)
+    operation = next(
+        (call.operation for call in last_calls(network) if not isinstance(call.operation, _MOVERS)),
+        None,
+    )
     if isinstance(operation, keras.layers.Softmax):
         return "softmax"
-    # A wrapper has the activation of its layer.
-    function = getattr(getattr(operation, "layer", operation), "activation", None)
     if operation is None or isinstance(operation, keras.layers.Layer):
+        # A wrapper has the activation of its layer.
+        function = getattr(getattr(operation, "layer", operation), "activation", None)
         return getattr(function, "__name__", None)
     return type(operation).__name__.lower()
-
-
-def _last_operation(network: keras.Model) -> Any:
-    """The layer or operation that computes a network's output, `None` if it is not known."""
-    if isinstance(network, keras.Sequential):
-        return next(
-            (part for part in reversed(network.layers) if not isinstance(part, _MOVERS)), None
-        )
-    operations = {part.name: part for part in getattr(network, "operations", ())}
-    config = network.get_config() if operations else {}
-    entries = {entry["name"]: entry for entry in config.get("layers", ())}
-    names = _names_in(config.get("output_layers"))
-    while len(names) == 1 and names[0] in operations:
-        operation = operations[names[0]]
-        if not isinstance(operation, _MOVERS):
-            return operation
-        nodes = entries[names[0]]["inbound_nodes"]
-        names = _names_in([part["config"]["keras_history"] for part in nodes[0]["args"]])
-        if len(nodes) > 1:
-            break
-    return None
-
-
-def _names_in(outputs: Any) -> list[str]:
-    """The names of layers in references to outputs: each a name with two numbers."""
-    return [part for part in keras.tree.flatten(outputs) if isinstance(part, str)]

@@ -4,10 +4,10 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._rebuilding import wrappers_in
 from tfspecnorm._util.arguments import check_model
-from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.layers import WeightNorm
+from tfspecnorm.layers._listing import wrappers_in
 
 
 def weight_norms_in(model: Any) -> list[WeightNorm]:

@@ -11,7 +11,7 @@ from keras import ops, tree
 
 from tfspecnorm.initializers._wrappers import weight_norms_in
 from tfspecnorm.kernels import biases, kernels_of
-from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.layers import WeightNorm
 from tfspecnorm.norms.base import TINY
 

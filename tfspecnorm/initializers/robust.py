@@ -10,7 +10,7 @@ import numpy as np
 from tfspecnorm._util.arguments import check_seed, is_number
 from tfspecnorm.initializers._wrappers import biases_in, weight_norms_in
 from tfspecnorm.kernels import Kernel
-from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.layers import WeightNorm
 from tfspecnorm.norms import LinearMap
 

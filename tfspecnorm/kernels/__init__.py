@@ -1,6 +1,6 @@
 """Which variables of which Keras layer are linear maps, and how to register a layer."""
 
-from tfspecnorm.kernels import attention, convolutions, dense, holders, recurrent
+from tfspecnorm.kernels import attention, containers, convolutions, dense, holders, recurrent
 from tfspecnorm.kernels.registry import (
     Kernel,
     check_registered,
@@ -16,6 +16,7 @@ __all__ = [
     "Kernel",
     "attention",
     "check_registered",
+    "containers",
     "convolutions",
     "dense",
     "held_by",

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.kernels.registry import Kernel, kernels_of, register
 
 _ORDER = ("query", "key", "value", "gate", "output")

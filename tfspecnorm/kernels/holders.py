@@ -1,10 +1,10 @@
 """Layers that compute with the kernels of layers that they hold."""
 
-import collections
 from typing import Any
 
 import keras
 
+from tfspecnorm.kernels.containers import is_graph, layers_in
 from tfspecnorm.kernels.registry import is_matrix, is_registered, register_holder, unknown_part
 
 # Their weights multiply entry by entry, whatever their shape.
@@ -29,33 +29,6 @@ def _layers_of(model: Any) -> dict[str, Any]:
     if not is_graph(model):
         return {}
     return {layer.name: layer for layer in model.layers if is_registered(layer)}
-
-
-def is_graph(layer: Any) -> bool:
-    """Whether a layer is a Sequential or Functional model."""
-    return isinstance(layer, keras.Sequential) or (
-        isinstance(layer, keras.Model) and hasattr(layer, "operations")
-    )
-
-
-def layers_in(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The layer and all layers that it holds, each once, outer ones first.
-
-    Keras lists the layers of a model but not those of a layer; its attributes tell.
-    """
-    found, seen, waiting = [], set(), collections.deque([layer])
-    while waiting:
-        value = waiting.popleft()
-        is_layer = isinstance(value, keras.layers.Layer)
-        if not (is_layer or isinstance(value, (list, tuple, dict))) or id(value) in seen:
-            continue
-        seen.add(id(value))
-        if is_layer:
-            found.append(value)
-            value = vars(value)
-        parts = value.values() if isinstance(value, dict) else value
-        waiting.extendleft(reversed(list(parts)))
-    return found
 
 
 def has_unknown_matrix(layer: Any) -> bool:

@@ -4,7 +4,7 @@ import keras
 from keras import tree
 
 from tfspecnorm.kernels import Kernel, held_by, kernels_of
-from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.kernels.registry import check_described
 from tfspecnorm.layers._full_precision import read_master
 

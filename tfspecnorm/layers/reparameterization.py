@@ -11,7 +11,7 @@ from tfspecnorm._backend.operations import ops, uncompiled
 from tfspecnorm._backend.tracing import TRACES_LOOPS, outlives_loop, outside_of_tracing
 from tfspecnorm._backend.variables import run
 from tfspecnorm.kernels import Kernel, check_registered, kernels_of
-from tfspecnorm.kernels.holders import layers_in
+from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.layers import _shared_kernels
 from tfspecnorm.layers._call_arguments import build_shapes, first_argument, join_signatures
 from tfspecnorm.layers._described import Described

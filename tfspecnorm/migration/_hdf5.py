@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm.kernels.holders import is_graph
+from tfspecnorm.kernels.containers import is_graph
 from tfspecnorm.layers import WeightNorm
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.migration._stored import (

@@ -6,18 +6,20 @@ from typing import Any
 import keras
 
 from tfspecnorm import kernels
-from tfspecnorm._rebuilding import (
-    assign,
+from tfspecnorm._util.arguments import check_model
+from tfspecnorm.kernels.containers import layers_in
+from tfspecnorm.layers import SpectralNorm
+from tfspecnorm.layers._listing import wrappers_in
+from tfspecnorm.layers.reparameterization import Reparameterization
+from tfspecnorm.surgery.rebuild import (
     carry_over,
     from_config,
+    holds,
     makes_wrappers,
     rebuild,
-    wrappers_in,
+    start,
+    weights_with,
 )
-from tfspecnorm._util.arguments import check_model
-from tfspecnorm.kernels.holders import layers_in
-from tfspecnorm.layers import SpectralNorm
-from tfspecnorm.layers.reparameterization import Reparameterization
 
 
 def from_keras(
@@ -74,9 +76,7 @@ def from_keras(
     exchanged: set[int] = set()
     created: set[str] = set()
 
-    def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        if id(layer) not in old:
-            return None
+    def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
         exchanged.add(id(layer))
         new = _exchanged(layer, wrapper)
         if isinstance(new, Reparameterization):
@@ -92,15 +92,13 @@ def from_keras(
             f"Received: model '{model.name}' with {missed}"
         )
     for before, after in pairs:
-        if not any(id(part) in exchanged for part in layers_in(before)):
+        if not holds(before, exchanged):
             carry_over(before, after)
             continue
+        # Keras' wrapper lists the kernel among its own variables, before those of its layer.
+        inner = {part: part.layer.weights for part in layers_in(before) if _is_normalized(part)}
         added = [part for part in wrappers_in(after) if part.name in created]
-        state = {id(variable) for part in added for variable in part.state}
-        kept = [variable for variable in after.weights if id(variable) not in state]
-        assign(kept, _inner_weights(before), before)
-        for part in added:
-            part.restart()
+        start(added, after, weights_with(before, inner), before)
     return new_model
 
 
@@ -133,20 +131,3 @@ def _exchanged(
     new.name = layer.name
     new.trainable = new.trainable and layer.trainable
     return new
-
-
-def _inner_weights(layer: keras.layers.Layer) -> list[Any]:
-    """Weights in the order in which they are once every wrapper of Keras in it is exchanged.
-
-    Keras' wrapper lists the kernel among its own variables, before those of its layer.
-    """
-    owners, inner = {}, {}
-    for part in layers_in(layer):
-        if _is_normalized(part):
-            owners |= {id(variable): part for variable in part.weights}
-            inner[id(part)] = part.layer.weights
-    weights = []
-    for variable in layer.weights:
-        owner = owners.get(id(variable))
-        weights += [variable] if owner is None else inner.pop(id(owner), [])
-    return weights

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm.kernels.holders import is_graph
+from tfspecnorm.kernels.containers import is_graph
 
 
 @dataclasses.dataclass(frozen=True)

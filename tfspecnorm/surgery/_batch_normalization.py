@@ -9,10 +9,10 @@ import numpy as np
 from keras import ops
 
 from tfspecnorm import kernels
-from tfspecnorm._graph import Graph, graph_of, runs_its_layers, tensors_in
-from tfspecnorm._rebuilding import assign, carry_over, rebuild
 from tfspecnorm.kernels import biases
-from tfspecnorm.kernels.holders import is_graph, layers_in
+from tfspecnorm.kernels.containers import is_graph, layers_in
+from tfspecnorm.surgery.graph import Graph, graphs_in, tensors_in
+from tfspecnorm.surgery.rebuild import assign, carry_over, rebuild
 
 
 def followers(
@@ -24,7 +24,7 @@ def followers(
     and if both run once in the whole model.
     """
     chosen = {id(layer) for layer in layers}
-    graphs = [graph_of(part) for part in _graphs(model)]
+    graphs = graphs_in(model)
     runs = collections.Counter(key for graph in graphs for key in _runs(graph))
     return {
         id(layer): follower
@@ -54,7 +54,7 @@ def merged(
         return model, []
     new_model, pairs = rebuild(
         model,
-        lambda layer: with_bias(layer) if id(layer) in removed else None,
+        with_bias,
         set(removed),
         {id(follower) for follower in removed.values()},
         keeps_classes,
@@ -105,18 +105,6 @@ def _array(variable: keras.Variable) -> np.ndarray:
     return ops.convert_to_numpy(variable).astype("float64")
 
 
-def _graphs(model: keras.Model) -> list[keras.Model]:
-    """The model and the models that are layers of it, each once."""
-    found: dict[int, keras.Model] = {}
-    waiting = [model]
-    while waiting:
-        graph = waiting.pop()
-        if is_graph(graph) and runs_its_layers(graph) and id(graph) not in found:
-            found[id(graph)] = graph
-            waiting += graph.layers
-    return list(found.values())
-
-
 def _runs(graph: Graph) -> list[int]:
     """The `id` of a layer for each call of it in a graph, also of what a layer holds."""
     return [
@@ -129,7 +117,7 @@ def _runs(graph: Graph) -> list[int]:
 
 def _neighbours(graph: Graph) -> list[tuple[keras.layers.Layer, keras.layers.Layer, int]]:
     """A layer, the only layer that takes its only output, and the number of its axes."""
-    makers = {id(tensor): call.operation for call in graph.calls for tensor in call.outputs}
+    makers = {key: call.operation for key, call in graph.makers().items()}
     uses = collections.Counter(id(makers.get(id(tensor))) for tensor in graph.outputs)
     pairs = []
     for call in graph.calls:

@@ -1,15 +1,15 @@
 """Take wrappers and batch normalizations away: plain layers with the effective weights."""
 
 import dataclasses
-from typing import Any
 
 import keras
 
 from tfspecnorm import kernels
-from tfspecnorm._rebuilding import assign, carry_over, rebuild, wrappers_in
 from tfspecnorm._util.arguments import check_boolean, check_model
+from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization
+from tfspecnorm.surgery.rebuild import assign, carry_over, rebuild, weights_with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _without_wrappers(
     chosen = {id(layer) for layer in wrappers}
     new_model, pairs = rebuild(
         model,
-        lambda layer: _plain(layer) if id(layer) in chosen else None,
+        _plain,
         chosen,
         keeps_classes=keeps_classes,
     )
@@ -137,7 +137,8 @@ def _without_wrappers(
         if len(inside) == 1:
             keys[id(inside[0])] = id(new)
         if inside:
-            assign(new.weights, _folded_weights(old), old)
+            folded_weights = {part: part._folded_weights() for part in inside}
+            assign(new.weights, weights_with(old, folded_weights), old)
         else:
             carry_over(old, new)
     folded = {
@@ -162,19 +163,3 @@ def _plain(wrapper: Reparameterization) -> keras.layers.Layer:
     plain = type(wrapper.layer).from_config(wrapper._folded_config())
     plain.trainable = plain.trainable and wrapper.trainable
     return plain
-
-
-def _folded_weights(layer: keras.layers.Layer) -> list[Any]:
-    """Weights of a layer as they are once every wrapper in it is folded.
-
-    The weights of a wrapper are neighbours, and its layer's come last.
-    """
-    owners, folded = {}, {}
-    for wrapper in wrappers_in(layer):
-        folded[id(wrapper)] = wrapper._folded_weights()
-        owners |= {id(variable): wrapper for variable in wrapper.weights}
-    weights = []
-    for variable in layer.weights:
-        owner = owners.get(id(variable))
-        weights += [variable] if owner is None else folded.pop(id(owner), [])
-    return weights

@@ -10,10 +10,9 @@ from typing import Any
 import keras
 
 from tfspecnorm._util.arguments import check_boolean, check_model
-from tfspecnorm.kernels.holders import layers_in
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
+from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.layers._shared_kernels import share_kernels
-from tfspecnorm.layers.reparameterization import Reparameterization
 
 
 def group(model: keras.Model) -> keras.Model:
@@ -46,7 +45,9 @@ def group(model: keras.Model) -> keras.Model:
     >>> model = group(keras.Sequential([keras.Input((4,)), *dense]))
     """
     check_model(model)
-    wrappers = [part for part in wrappers_in(model) if isinstance(part, DividedByNorm)]
+    wrappers = [
+        part for part in wrappers_in(model) if part.built and isinstance(part, DividedByNorm)
+    ]
     if not wrappers:
         raise ValueError(
             "Argument `model` must have layers wrapped by `SpectralNorm`, "
@@ -134,7 +135,7 @@ def measured_once(model: keras.Model, training: bool = True) -> Iterator[None]:
     """
     check_model(model)
     training = check_boolean("training", training)
-    wrappers = wrappers_in(model)
+    wrappers = [part for part in wrappers_in(model) if part.built]
     if not wrappers:
         raise ValueError(
             "Argument `model` must hold a built wrapper, such as "
@@ -142,13 +143,6 @@ def measured_once(model: keras.Model, training: bool = True) -> Iterator[None]:
         )
     with share_kernels(wrappers, training, is_grouped(model), _entering_generator()):
         yield
-
-
-def wrappers_in(model: keras.Model) -> list[Reparameterization]:
-    """The built wrappers of a model, in it, in models nested in it, or in other layers."""
-    return [
-        part for part in layers_in(model) if isinstance(part, Reparameterization) and part.built
-    ]
 
 
 def _entering_generator() -> int | None:

@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._rebuilding import carry_over, rebuild
 from tfspecnorm._util.arguments import check_model
-from tfspecnorm.kernels.holders import is_graph, layers_in
+from tfspecnorm.kernels.containers import is_graph, layers_in
+from tfspecnorm.surgery.rebuild import carry_over, from_edited, holds, rebuild
 
 
 def in_float32(model: keras.Model) -> keras.Model:
@@ -25,26 +25,16 @@ def in_float32(model: keras.Model) -> keras.Model:
         ValueError: If the model is not built, or a layer cannot be rebuilt.
     """
     check_model(model)
-    chosen = {id(part) for part in layers_in(model) if not is_graph(part) and _is_other(part)}
-    if not chosen:
+    parts = [part for part in layers_in(model) if not is_graph(part)]
+    others = {id(part) for part in parts if _is_other_type(part.compute_dtype)}
+    if not others:
         return model
-
-    def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        parts = layers_in(layer)
-        if not any(id(part) in chosen for part in parts):
-            return None
-        classes = {type(part).__name__: type(part) for part in parts}
-        config = _edited(keras.saving.serialize_keras_object(layer))
-        return keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
-
-    made, pairs = rebuild(model, replace, chosen)
+    # With them the layers that hold them, which are made anew as a whole.
+    chosen = {id(part) for part in parts if holds(part, others)}
+    made, pairs = rebuild(model, lambda layer: from_edited(layer, _edited), chosen)
     for old, new in pairs:
         carry_over(old, new)
     return made
-
-
-def _is_other(layer: keras.layers.Layer) -> bool:
-    return _is_other_type(layer.compute_dtype)
 
 
 def _is_other_type(name: str) -> bool:

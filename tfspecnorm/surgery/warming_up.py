@@ -2,7 +2,7 @@
 
 import keras
 
-from tfspecnorm._rebuilding import wrappers_in
+from tfspecnorm.layers._listing import wrappers_in
 
 
 def warm_up(model: keras.Model) -> None:

@@ -7,19 +7,20 @@ from typing import Any
 import keras
 
 from tfspecnorm import kernels
-from tfspecnorm._rebuilding import (
-    assign,
+from tfspecnorm._util.arguments import check_boolean, check_model
+from tfspecnorm.kernels.containers import held_in, is_graph, layers_in, parts_of, walk
+from tfspecnorm.kernels.holders import has_unknown_matrix, own_matrices
+from tfspecnorm.layers._listing import wrappers_in
+from tfspecnorm.layers.reparameterization import Reparameterization
+from tfspecnorm.surgery import _batch_normalization
+from tfspecnorm.surgery.group import group
+from tfspecnorm.surgery.rebuild import (
     carry_over,
     from_config,
     makes_wrappers,
     rebuild,
-    wrappers_in,
+    start,
 )
-from tfspecnorm._util.arguments import check_boolean, check_model
-from tfspecnorm.kernels.holders import has_unknown_matrix, is_graph, layers_in, own_matrices
-from tfspecnorm.layers.reparameterization import Reparameterization
-from tfspecnorm.surgery import _batch_normalization
-from tfspecnorm.surgery.group import group
 
 Wrapper = Callable[[keras.layers.Layer], keras.layers.Layer]
 
@@ -115,9 +116,7 @@ def wrap(
     exchanged: set[int] = set()
     created: dict[int, str] = {}
 
-    def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        if layer not in layers:
-            return None
+    def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
         kernels.check_registered(layer)
         follower = removed.get(id(layer))
         plain = from_config(layer) if follower is None else _batch_normalization.with_bias(layer)
@@ -154,14 +153,11 @@ def wrap(
         if not added:
             carry_over(old, new)
             continue
-        state = {id(variable) for part in added for variable in part.state}
         follower = removed.get(id(old))
         values = old.weights
         if follower is not None:
             values = _batch_normalization.merged_weights(old, follower)
-        assign([v for v in new.weights if id(v) not in state], values, old)
-        for part in added:
-            part.restart()
+        start(added, new, values, old)
     return group(new_model) if grouped else new_model
 
 
@@ -192,8 +188,7 @@ def _rule(wrapper: Any) -> Callable[[keras.layers.Layer], Wrapper | None]:
 
 def _warn_of_matrices_left(model: keras.Model, chosen: list[keras.layers.Layer]) -> None:
     """Name the matrices that layers hold in their own code, where nothing can be exchanged."""
-    wrapped = [part for part in layers_in(model) if isinstance(part, Reparameterization)]
-    covered = {id(part) for layer in (*chosen, *wrapped) for part in layers_in(layer)}
+    covered = {id(part) for top in (*chosen, *wrappers_in(model)) for part in layers_in(top)}
     paths = [
         variable.path
         for layer in layers_in(model)
@@ -215,34 +210,26 @@ def _candidates(
     rule: Callable[[keras.layers.Layer], Wrapper | None],
 ) -> list[keras.layers.Layer]:
     """The chosen layers, outermost first: what a chosen or wrapped layer holds is part of it."""
-    chosen, inside = [], set()
-    for layer in _entered(model) if where is None else layers_in(model):
-        if layer is model or id(layer) in inside or is_graph(layer):
-            continue
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        wrapped = isinstance(layer, Reparameterization)
+
+    def is_unit(layer: keras.layers.Layer) -> bool:
+        if is_graph(layer) or isinstance(layer, keras.layers.InputLayer):
+            return False
         known = kernels.is_registered(layer)
-        wanted = known if where is None else where(layer)
-        wanted = wanted and rule(layer) is not None
-        if wanted and not wrapped and not known:
-            if has_unknown_matrix(layer):
-                kernels.check_registered(layer)
-            # There is nothing to wrap in it, or layers in it that `where` is asked for.
-            continue
-        if wrapped or wanted:
-            inside |= {id(part) for part in layers_in(layer)}
-        if wanted and not wrapped:
-            chosen.append(layer)
-    return chosen
+        wanted = (known if where is None else where(layer)) and rule(layer) is not None
+        if known or isinstance(layer, Reparameterization):
+            return wanted or isinstance(layer, Reparameterization)
+        if wanted and has_unknown_matrix(layer):
+            kernels.check_registered(layer)
+        # There is nothing to wrap in it, or layers in it that `where` is asked for.
+        return False
+
+    places = walk(model, is_unit, _parts_to_enter if where is None else held_in)
+    units = [place.layer for place in places if place.is_unit]
+    return [layer for layer in units if not isinstance(layer, Reparameterization)]
 
 
-def _entered(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The layers of a model, of models in it, and of layers that wrap one of any kind."""
-    held = []
-    if isinstance(layer, keras.Model):
-        held = layer.layers
-    elif isinstance(layer, keras.layers.Wrapper):
-        held = [layer.layer]
-    found = {id(part): part for child in held for part in (child, *_entered(child))}
-    return list(found.values())
+def _parts_to_enter(layer: keras.layers.Layer) -> list[tuple[str, keras.layers.Layer]]:
+    """What is in a model, or in a layer that wraps one of any kind."""
+    if isinstance(layer, keras.layers.Wrapper):
+        return [("layer", layer.layer)]
+    return parts_of(layer) if isinstance(layer, keras.Model) else []

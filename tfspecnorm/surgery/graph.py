@@ -2,11 +2,13 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
 from keras import tree
+
+from tfspecnorm.kernels.containers import is_graph, parts_of, walk
 
 # Note [Calls of a graph]
 # The configuration of a Functional model numbers the calls of each layer, but those of a nested
@@ -54,6 +56,10 @@ class Graph(NamedTuple):
     calls: list[GraphCall]
     outputs: list[Any]
 
+    def makers(self) -> dict[int, GraphCall]:
+        """The call that each tensor is an output of, by the `id` of the tensor."""
+        return {id(tensor): call for call in self.calls for tensor in call.outputs}
+
 
 class _StandIn(keras.Operation):
     """Has the name and the outputs of a layer."""
@@ -87,6 +93,34 @@ def graph_of(model: keras.Model, shapes: Sequence[Any] | None = None) -> Graph:
     return Graph(inputs, calls, list(copy.outputs))
 
 
+def graphs_in(model: keras.Model) -> list[Graph]:
+    """Those of the model and of the models that are layers of it, each once; of known calls."""
+
+    def parts(layer: keras.layers.Layer) -> list[tuple[str, keras.layers.Layer]]:
+        return parts_of(layer) if runs_its_layers(layer) else []
+
+    models = [model, *(place.layer for place in walk(model, parts=parts))]
+    return [graph_of(part) for part in models if runs_its_layers(part)]
+
+
+def last_calls(model: keras.Model) -> Iterator[GraphCall]:
+    """The calls behind a model's only output, the last one first, as far as it is a chain.
+
+    Where a model of known calls makes the output, they are those in it.
+    """
+    if not runs_its_layers(model):
+        return
+    graph = graph_of(model)
+    makers, tensors = graph.makers(), graph.outputs
+    while len(tensors) == 1 and id(tensors[0]) in makers:
+        call = makers[id(tensors[0])]
+        if runs_its_layers(call.operation):
+            yield from last_calls(call.operation)
+            return
+        yield call
+        tensors = tensors_in(call.args)
+
+
 def input_layers(model: keras.Model) -> list[keras.layers.InputLayer]:
     """The `InputLayer` of each input of a Sequential or Functional model, in order."""
     layers = _functional(model).layers
@@ -116,14 +150,15 @@ def tensors_in(structure: Any) -> list[Any]:
     return [part for part in tree.flatten(structure) if isinstance(part, keras.KerasTensor)]
 
 
-def runs_its_layers(model: keras.Model) -> bool:
-    """Whether the calls of a Sequential or Functional model are known.
+def runs_its_layers(layer: Any) -> bool:
+    """Whether a layer is a Sequential or Functional model whose calls are known.
 
     They are not for a subclass with a `call` of its own, nor for a Sequential model with a layer
     that cannot be called on a `keras.KerasTensor`.
     """
-    own = all(_is_keras_own(model, method) for method in ("__call__", "call"))
-    return own and getattr(model, "inputs", None) is not None
+    if not is_graph(layer) or getattr(layer, "inputs", None) is None:
+        return False
+    return all(_is_keras_own(layer, method) for method in ("__call__", "call"))
 
 
 def is_subclass(model: keras.Model) -> bool:

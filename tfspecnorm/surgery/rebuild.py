@@ -3,15 +3,15 @@
 import contextlib
 import inspect
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import keras
 from keras import ops
 
-from tfspecnorm._graph import maker_of, new_inputs
-from tfspecnorm.kernels.holders import is_graph, layers_in
+from tfspecnorm.kernels.containers import held_in, is_graph, layers_in, walk
 from tfspecnorm.layers.reparameterization import Reparameterization
+from tfspecnorm.surgery.graph import maker_of, new_inputs
 
 # Note [Rebuilding]
 # `keras.models.clone_model` rebuilds the graph of a Sequential or Functional model, keeps
@@ -25,7 +25,7 @@ from tfspecnorm.layers.reparameterization import Reparameterization
 
 def rebuild(
     model: keras.Model,
-    replace: Callable[[keras.layers.Layer], keras.layers.Layer | None],
+    replace: Callable[[keras.layers.Layer], keras.layers.Layer],
     chosen: set[int],
     removed: Collection[int] = (),
     keeps_classes: bool = True,
@@ -34,8 +34,8 @@ def rebuild(
 
     Args:
         model: Built model.
-        replace: Function from a layer to what takes its place, `None` for a copy of it.
-        chosen: `id` of each layer that `replace` exchanges.
+        replace: Function from a chosen layer to what takes its place.
+        chosen: `id` of each layer that is exchanged; others are copied.
         removed: `id` of each layer, with one input and one output, that is left out.
         keeps_classes: Whether subclasses of Functional and Sequential models keep their class, or
             are refused. Otherwise those without a `call` of their own become plain models.
@@ -51,22 +51,21 @@ def rebuild(
                 clones[id(layer)] = _clone_graph(layer, clone, make)
             elif not is_graph(layer):
                 clones[id(layer)] = remade(layer)
-            elif holds_changes(layer):
+            elif holds(layer, {*chosen, *removed}):
                 raise _class_lost(layer)
             else:
                 clones[id(layer)] = _checked(layer, lambda: remade(layer))
         return clones[id(layer)]
 
-    def holds_changes(layer: keras.layers.Layer) -> bool:
-        return any(id(part) in chosen or id(part) in removed for part in layers_in(layer))
-
     def remade(layer: Any) -> Any:
         if not isinstance(layer, keras.layers.Layer):
             return from_config(layer)
-        new = replace(layer)
-        if new is None:
-            holds = any(id(part) in chosen for part in layers_in(layer))
-            new = _from_edited_config(layer, replace, chosen) if holds else from_config(layer)
+        if id(layer) in chosen:
+            new = replace(layer)
+        elif holds(layer, chosen):
+            new = _from_edited_config(layer, replace, chosen)
+        else:
+            new = from_config(layer)
         pairs.append((layer, new))
         return new
 
@@ -75,6 +74,11 @@ def rebuild(
         return new_model, [(model, new_model)]
     with _uncompiled(model):
         return clone(model), pairs
+
+
+def holds(layer: keras.layers.Layer, chosen: Collection[int]) -> bool:
+    """Whether a layer or one that it holds is chosen by its `id`."""
+    return any(id(part) in chosen for part in layers_in(layer))
 
 
 class _Removed(keras.layers.Layer):
@@ -143,19 +147,17 @@ def from_config(operation: Any) -> Any:
 
 def _from_edited_config(
     layer: keras.layers.Layer,
-    replace: Callable[[keras.layers.Layer], keras.layers.Layer | None],
+    replace: Callable[[keras.layers.Layer], keras.layers.Layer],
     chosen: set[int],
 ) -> keras.layers.Layer:
     """The layer rebuilt from a configuration in which the layers that it holds are replaced."""
-    parts = [part for part in layers_in(layer) if part is not layer]
     affected = {
         part.name: part
-        for part in parts
-        if id(part) in chosen
-        or (is_graph(part) and any(id(inner) in chosen for inner in layers_in(part)))
+        for part in layers_in(layer)[1:]
+        if id(part) in chosen or (is_graph(part) and holds(part, chosen))
     }
-    inside = {id(inner) for part in affected.values() for inner in layers_in(part)[1:]}
-    outer = [part.name for part in parts if id(part) not in inside]
+    places = walk(layer, lambda part: part in affected.values(), held_in)
+    outer = [place.layer.name for place in places]
     if any(outer.count(name) > 1 for name in affected):
         # The configuration knows layers by name alone.
         raise _not_rebuilt(layer)
@@ -173,12 +175,17 @@ def _from_edited_config(
                 return keras.saving.serialize_keras_object(new)
         return {key: edited(value) for key, value in node.items()}
 
-    classes = {type(part).__name__: type(part) for part in (layer, *parts)}
     try:
-        config = edited(keras.saving.serialize_keras_object(layer))
-        return keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
+        return from_edited(layer, edited)
     except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
         raise _not_rebuilt(layer) from error
+
+
+def from_edited(layer: keras.layers.Layer, edit: Callable[[Any], Any]) -> keras.layers.Layer:
+    """A layer of the configuration that a function makes of that of another one."""
+    classes = {type(part).__name__: type(part) for part in layers_in(layer)}
+    config = edit(keras.saving.serialize_keras_object(layer))
+    return keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
 
 
 def _not_rebuilt(layer: keras.layers.Layer) -> ValueError:
@@ -237,6 +244,27 @@ def makes_wrappers(value: Any) -> bool:
     return callable(value) and not isinstance(value, keras.layers.Layer)
 
 
-def wrappers_in(layer: keras.layers.Layer) -> list[Reparameterization]:
-    """The wrappers among the layers of `layers_in`."""
-    return [part for part in layers_in(layer) if isinstance(part, Reparameterization)]
+def weights_with(
+    layer: keras.layers.Layer, exchanged: Mapping[keras.layers.Layer, list[Any]]
+) -> list[Any]:
+    """The weights of a layer, with others for those of some layers in it, in their place.
+
+    The weights of one layer are neighbours.
+    """
+    owners = {id(variable): part for part in exchanged for variable in part.weights}
+    left = dict(exchanged)
+    weights = []
+    for variable in layer.weights:
+        owner = owners.get(id(variable))
+        weights += [variable] if owner is None else left.pop(owner, [])
+    return weights
+
+
+def start(
+    wrappers: list[Reparameterization], new: keras.layers.Layer, values: list[Any], old: Any
+) -> None:
+    """Give a layer with new wrappers the weights of its twin; their state follows from these."""
+    state = {id(variable) for part in wrappers for variable in part.state}
+    assign([variable for variable in new.weights if id(variable) not in state], values, old)
+    for part in wrappers:
+        part.restart()
