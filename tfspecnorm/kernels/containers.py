@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import keras
 
-# The same layers stand here, too: where Keras and PyTorch keep what attributes hold.
-_TRACKED, _OF_TORCH = "_layers/", "_modules/"
+# Where Keras, TensorFlow and PyTorch keep what attributes hold.
+_TRACKED, _OF_TORCH = ("_layers/", "_self_"), "_modules/"
 _HOLDING = (keras.layers.Layer, list, tuple, dict)
 
 Parts = Callable[[keras.layers.Layer], list[tuple[str, keras.layers.Layer]]]

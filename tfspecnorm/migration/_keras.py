@@ -9,17 +9,8 @@ from tfspecnorm import kernels
 from tfspecnorm._util.arguments import check_model
 from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.layers import SpectralNorm
-from tfspecnorm.layers._listing import wrappers_in
-from tfspecnorm.layers.reparameterization import Reparameterization
-from tfspecnorm.surgery.rebuild import (
-    carry_over,
-    from_config,
-    holds,
-    makes_wrappers,
-    rebuild,
-    start,
-    weights_with,
-)
+from tfspecnorm.surgery._exchange import exchange, makes_wrappers, weights_with, wrapped
+from tfspecnorm.surgery.rebuild import from_config
 
 
 def from_keras(
@@ -67,43 +58,23 @@ def from_keras(
             "Argument `wrapper` must be `tfspecnorm.layers.SpectralNorm`, or a function from a "
             f"layer to its wrapper. Received: wrapper={wrapper!r}"
         )
-    old = {id(layer): layer for layer in layers_in(model) if _is_normalized(layer)}
+    old = _normalized_in(model)
     if not old:
         raise ValueError(
             "Argument `model` must hold a `keras.layers.SpectralNormalization`. "
             f"Received: model '{model.name}' without one"
         )
-    exchanged: set[int] = set()
-    created: set[str] = set()
 
-    def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
-        exchanged.add(id(layer))
-        new = _exchanged(layer, wrapper)
-        if isinstance(new, Reparameterization):
-            created.add(new.name)
-        return new
-
-    new_model, pairs = rebuild(model, replace, set(old))
-    missed = sorted(layer.name for key, layer in old.items() if key not in exchanged)
-    if missed:
-        raise ValueError(
-            "Argument `model` must name its layers in its configuration: one that is made in the "
-            "code of a layer or a model cannot be exchanged. "
-            f"Received: model '{model.name}' with {missed}"
-        )
-    for before, after in pairs:
-        if not holds(before, exchanged):
-            carry_over(before, after)
-            continue
+    def weights_of(layer: keras.layers.Layer) -> list[Any]:
         # Keras' wrapper lists the kernel among its own variables, before those of its layer.
-        inner = {part: part.layer.weights for part in layers_in(before) if _is_normalized(part)}
-        added = [part for part in wrappers_in(after) if part.name in created]
-        start(added, after, weights_with(before, inner), before)
-    return new_model
+        return weights_with(layer, {part: part.layer.weights for part in _normalized_in(layer)})
+
+    return exchange(model, lambda layer: _exchanged(layer, wrapper), old, weights_of)
 
 
-def _is_normalized(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.SpectralNormalization)
+def _normalized_in(layer: keras.layers.Layer) -> list[Any]:
+    known = keras.layers.SpectralNormalization
+    return [part for part in layers_in(layer) if isinstance(part, known)]
 
 
 def _exchanged(
@@ -120,14 +91,9 @@ def _exchanged(
             name=layer.name,
             trainable=layer.trainable,
         )
-    new = wrapper(inner)
+    new = wrapped(wrapper, inner, wrapper)
     if new is inner:
         return inner
-    if not isinstance(new, Reparameterization):
-        raise ValueError(
-            "Argument `wrapper` must return a wrapper of `tfspecnorm.layers`, or the layer itself "
-            f"to leave it plain. Received: wrapper={wrapper!r}, returning {new!r}"
-        )
     new.name = layer.name
     new.trainable = new.trainable and layer.trainable
     return new

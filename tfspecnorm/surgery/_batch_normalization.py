@@ -52,13 +52,8 @@ def merged(
     removed = followers(model, layers)
     if not removed:
         return model, []
-    new_model, pairs = rebuild(
-        model,
-        with_bias,
-        set(removed),
-        {id(follower) for follower in removed.values()},
-        keeps_classes,
-    )
+    gone = {id(follower) for follower in removed.values()}
+    new_model, pairs = rebuild(model, with_bias, set(removed), gone, keeps_classes)
     found = []
     for old, new in pairs:
         follower = removed.get(id(old))

@@ -9,7 +9,8 @@ from tfspecnorm._util.arguments import check_boolean, check_model
 from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization
-from tfspecnorm.surgery.rebuild import assign, carry_over, rebuild, weights_with
+from tfspecnorm.surgery._exchange import weights_with
+from tfspecnorm.surgery.rebuild import assign, carry_over, rebuild
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,12 +119,7 @@ def _without_wrappers(
                 f"Received: model '{model.name}' with unbuilt layer '{layer.name}'"
             )
     chosen = {id(layer) for layer in wrappers}
-    new_model, pairs = rebuild(
-        model,
-        _plain,
-        chosen,
-        keeps_classes=keeps_classes,
-    )
+    new_model, pairs = rebuild(model, _plain, chosen, keeps_classes=keeps_classes)
     if wrappers_in(new_model):
         raise ValueError(
             "Argument `model` must name its wrappers in its configuration: one that is made in "

@@ -3,14 +3,13 @@
 import contextlib
 import inspect
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import keras
 from keras import ops
 
 from tfspecnorm.kernels.containers import held_in, is_graph, layers_in, walk
-from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery.graph import maker_of, new_inputs
 
 # Note [Rebuilding]
@@ -235,36 +234,3 @@ def carry_over(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
         with tempfile.TemporaryDirectory() as folder:
             old.save_assets(folder)
             new.load_assets(folder)
-
-
-def makes_wrappers(value: Any) -> bool:
-    """Whether a value is one of our wrappers, or a function that may return one."""
-    if isinstance(value, type) and issubclass(value, keras.layers.Layer):
-        return issubclass(value, Reparameterization)
-    return callable(value) and not isinstance(value, keras.layers.Layer)
-
-
-def weights_with(
-    layer: keras.layers.Layer, exchanged: Mapping[keras.layers.Layer, list[Any]]
-) -> list[Any]:
-    """The weights of a layer, with others for those of some layers in it, in their place.
-
-    The weights of one layer are neighbours.
-    """
-    owners = {id(variable): part for part in exchanged for variable in part.weights}
-    left = dict(exchanged)
-    weights = []
-    for variable in layer.weights:
-        owner = owners.get(id(variable))
-        weights += [variable] if owner is None else left.pop(owner, [])
-    return weights
-
-
-def start(
-    wrappers: list[Reparameterization], new: keras.layers.Layer, values: list[Any], old: Any
-) -> None:
-    """Give a layer with new wrappers the weights of its twin; their state follows from these."""
-    state = {id(variable) for part in wrappers for variable in part.state}
-    assign([variable for variable in new.weights if id(variable) not in state], values, old)
-    for part in wrappers:
-        part.restart()

@@ -13,14 +13,9 @@ from tfspecnorm.kernels.holders import has_unknown_matrix, own_matrices
 from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization
+from tfspecnorm.surgery._exchange import exchange, makes_wrappers, wrapped
 from tfspecnorm.surgery.group import group
-from tfspecnorm.surgery.rebuild import (
-    carry_over,
-    from_config,
-    makes_wrappers,
-    rebuild,
-    start,
-)
+from tfspecnorm.surgery.rebuild import from_config
 
 Wrapper = Callable[[keras.layers.Layer], keras.layers.Layer]
 
@@ -98,10 +93,10 @@ def wrap(
         )
     layers = _candidates(model, where, rule)
     if not layers:
-        wrapped = wrappers_in(model) and where is None
+        already = wrappers_in(model) and where is None
         raise ValueError(
             "Argument `where` must choose at least one layer with known kernels"
-            f"{'; those with known kernels are wrapped already' if wrapped else ''}. "
+            f"{'; those with known kernels are wrapped already' if already else ''}. "
             f"Received: where={where!r} for model '{model.name}'"
         )
     if where is None and not isinstance(wrapper, dict):
@@ -113,51 +108,23 @@ def wrap(
             "BatchNormalization directly follows a chosen layer. "
             f"Received: remove_batch_normalization=True for model '{model.name}'"
         )
-    exchanged: set[int] = set()
-    created: dict[int, str] = {}
 
-    def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
+    def make(layer: keras.layers.Layer) -> keras.layers.Layer:
         kernels.check_registered(layer)
-        follower = removed.get(id(layer))
-        plain = from_config(layer) if follower is None else _batch_normalization.with_bias(layer)
-        new = rule(layer)(plain)
-        exchanged.add(id(layer))
-        if new is plain:
-            return new
-        if not isinstance(new, Reparameterization):
-            raise ValueError(
-                "Argument `wrapper` must return a wrapper of `tfspecnorm.layers`, or the layer "
-                f"itself to leave it as it is. Received: wrapper={wrapper!r}, returning {new!r}"
-            )
-        if not new._is_named:
+        bare = _batch_normalization.with_bias if id(layer) in removed else from_config
+        new = wrapped(rule(layer), bare(layer), wrapper)
+        if isinstance(new, Reparameterization) and not new._is_named:
             new.name = layer.name
-        created[id(layer)] = new.name
         return new
 
-    new_model, pairs = rebuild(
-        model,
-        replace,
-        {id(layer) for layer in layers},
-        {id(follower) for follower in removed.values()},
-    )
-    missed = sorted(layer.name for layer in layers if id(layer) not in exchanged)
-    if missed:
-        raise ValueError(
-            "Argument `where` must choose layers that can be exchanged: those that a layer or a "
-            "model makes in its own code, and does not name in its configuration, cannot. "
-            f"Received: where={where!r}, which chose {missed}"
-        )
-    for old, new in pairs:
-        names = {created.get(id(part)) for part in layers_in(old)}
-        added = [part for part in wrappers_in(new) if part.name in names]
-        if not added:
-            carry_over(old, new)
-            continue
-        follower = removed.get(id(old))
-        values = old.weights
-        if follower is not None:
-            values = _batch_normalization.merged_weights(old, follower)
-        start(added, new, values, old)
+    def weights_of(layer: keras.layers.Layer) -> list[Any]:
+        follower = removed.get(id(layer))
+        if follower is None:
+            return layer.weights
+        return _batch_normalization.merged_weights(layer, follower)
+
+    followers = {id(follower) for follower in removed.values()}
+    new_model = exchange(model, make, layers, weights_of, followers)
     return group(new_model) if grouped else new_model
 
 
