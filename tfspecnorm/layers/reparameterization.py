@@ -5,18 +5,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
-from keras import tree
 
 from tfspecnorm._backend.operations import ops, uncompiled
-from tfspecnorm._backend.tracing import TRACES_LOOPS, outlives_loop, outside_of_tracing
+from tfspecnorm._backend.tracing import TRACES_LOOPS, outlives_loop
 from tfspecnorm._backend.variables import run
 from tfspecnorm.kernels import Kernel, check_registered, kernels_of
-from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.layers import _shared_kernels
-from tfspecnorm.layers._call_arguments import build_shapes, first_argument, join_signatures
+from tfspecnorm.layers._call_arguments import build_shapes, first_argument
 from tfspecnorm.layers._described import Described
 from tfspecnorm.layers._full_precision import read_kernel, read_master
-from tfspecnorm.layers._replaced_methods import never_recompute, refuse_other_kernels
+from tfspecnorm.layers._wrapped_layer import WrappedLayer
 from tfspecnorm.norms import Measurement, Task
 
 # Note [Substitution]
@@ -44,7 +42,7 @@ class _Own:
         self.described: Described | None = None
 
 
-class Reparameterization(keras.layers.Wrapper):
+class Reparameterization(WrappedLayer):
     """Base of the wrappers, and of wrappers of your own: a layer with other kernels.
 
         outputs = layer(inputs; W̄),   W̄ = effective(W)
@@ -96,39 +94,8 @@ class Reparameterization(keras.layers.Wrapper):
     per_gate = False
 
     def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
-        _check_layer(layer)
-        if kwargs.get("dtype") is None:
-            kwargs["dtype"] = layer.dtype_policy
-        kwargs.setdefault("trainable", layer.trainable)
-        super().__init__(layer, autocast=False, **kwargs)
-        # Whether the name is somebody's choice.
-        self._is_named = kwargs.get("name") is not None
+        super().__init__(layer, **kwargs)
         self._own = _Own()
-        # See Note [Arguments].
-        self._call_signature = join_signatures(self.call, layer.call)
-        self.supports_masking = layer.supports_masking
-        # What the layer accepts, neither more nor less.
-        self.input_spec = layer.input_spec
-        self._replace_methods()
-
-    def __getattr__(self, name: str) -> Any:
-        # Reached for what does not exist. Answers of the layer in place of the wrapper would let
-        # Keras quantize or adapt it; and a copy in the making has no layer yet.
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            asked = name != "layer" and not name.startswith("_")
-            layer = getattr(self, "layer", None) if asked else None
-            # An attribute may come with the building.
-            if layer is None or not (hasattr(type(layer), name) or hasattr(layer, name)):
-                raise AttributeError(
-                    f"'{type(self).__name__}' object has no attribute '{name}'"
-                ) from None
-        raise AttributeError(
-            f"'{type(self).__name__}' object has no attribute '{name}': that of the layer inside "
-            f"is `.layer.{name}`. The kernels that the layer computes with are "
-            "`.effective_kernels()`."
-        )
 
     def effective(self, kernel: Kernel, value: Any, training: bool) -> Any:
         """W̄, the kernel that the layer computes with. Every wrapper has its own.
@@ -195,17 +162,6 @@ class Reparameterization(keras.layers.Wrapper):
         described = self._own.described
         return kernels_of(self.layer, self.per_gate) if described is None else described.kernels
 
-    @property
-    def state(self) -> list[keras.Variable]:
-        """The variables of the wrapper itself: all but those of the wrapped layer."""
-        inner = {id(variable) for variable in self.layer.weights}
-        return [variable for variable in self.weights if id(variable) not in inner]
-
-    @property
-    def layers(self) -> list[keras.layers.Layer]:
-        """The wrapped layer, which `summary(expand_nested=True)` shows."""
-        return [self.layer]
-
     def effective_kernels(self) -> dict[str, Any]:
         """The kernels that the layer computes with in evaluation, by name.
 
@@ -250,25 +206,6 @@ class Reparameterization(keras.layers.Wrapper):
                 self.build(**shapes)
         return super().__call__(*args, **kwargs)
 
-    def build(self, input_shape: Any = None, *others: Any, **shapes: Any) -> None:
-        """Build the wrapped layer, with several shapes if it takes several inputs."""
-        with outside_of_tracing():
-            if not self.layer.built:
-                if input_shape is None and shapes:
-                    self.layer.build(**shapes)
-                else:
-                    self.layer.build(input_shape, *others, **shapes)
-            self.input_spec = self.layer.input_spec
-            # Some layers make those that they hold only now.
-            self._replace_methods()
-            self._own.described = Described(self.layer, self.per_gate)
-            self._check_kernels()
-            for kernel in self.kernels:
-                self.create_state(kernel)
-
-    def enable_lora(self, *args: Any, **kwargs: Any) -> None:
-        """Refused, as `quantize` is: a `ValueError`."""
-
     @uncompiled
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         training = bool(training)
@@ -280,40 +217,8 @@ class Reparameterization(keras.layers.Wrapper):
         same = self.compute_dtype == self.layer.compute_dtype
         return outputs if same else self._in_compute_dtype(outputs)
 
-    def compute_output_spec(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        spec = self.layer.compute_output_spec(*args, **kwargs)
-        return self._in_compute_dtype(spec)
-
-    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
-        return self.layer.compute_output_shape(*args, **kwargs)
-
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return self.layer.compute_mask(inputs, previous_mask)
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        # The wrapper builds its layer, so that a copy is built when the wrapper is.
-        config["layer"].pop("build_config", None)
-        return config
-
-    def get_build_config(self) -> dict[str, Any] | None:
-        return self.layer.get_build_config() if self.built else None
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        if not self.layer.built:
-            with keras.name_scope(self.name):
-                self.layer.build_from_config(config)
-        self.build()
-
-    def load_own_variables(self, store: Any) -> None:
-        if len(store) == 0 and self.state:
-            raise ValueError(
-                f"Layer '{self.name}' ({type(self).__name__}) has "
-                f"{[variable.name for variable in self.state]} of its own, of which the file holds "
-                "none. If it was saved from a plain model, load it into the plain model first, and "
-                "wrap then: `model.load_weights(path)`, `model = tfspecnorm.wrap(model, ...)`."
-            )
-        super().load_own_variables(store)
 
     def _arrives_rounded(self) -> bool:
         """Whether values are rounded to half precision here, see Note [Master weights].
@@ -378,6 +283,12 @@ class Reparameterization(keras.layers.Wrapper):
         )
         return outputs
 
+    def _build_kernels(self) -> None:
+        self._own.described = Described(self.layer, self.per_gate)
+        self._check_kernels()
+        for kernel in self.kernels:
+            self.create_state(kernel)
+
     def _tasks(self, training: bool) -> list[Task]:
         """What is to be measured before `_compute`: of a grouped model all at once."""
         return []
@@ -408,19 +319,6 @@ class Reparameterization(keras.layers.Wrapper):
     def _check_kernels(self) -> None:
         """Raise a `ValueError` if the kernels of the built layer are not what is wanted."""
 
-    def _check_built(self, method: str) -> None:
-        """Raise a `ValueError` that names the method if the wrapper is not built."""
-        if not self.built:
-            raise ValueError(
-                f"`{method}` needs a built layer: call it on data or `build` it first. "
-                f"Received: unbuilt layer '{self.name}'"
-            )
-
-    def _replace_methods(self) -> None:
-        for part in (self, *layers_in(self.layer)):
-            refuse_other_kernels(part)
-            never_recompute(part)
-
     def _folded_config(self) -> dict[str, Any]:
         """Configuration of the plain layer that computes what this wrapper does."""
         return self._folded_dtype(self.layer.get_config())
@@ -434,32 +332,3 @@ class Reparameterization(keras.layers.Wrapper):
         """Weights of the plain layer that computes what this wrapper does in evaluation."""
         values = read_master(lambda: self._substitutes(training=False))
         return [values.get(id(variable), variable) for variable in self.layer.weights]
-
-    def _in_compute_dtype(self, outputs: Any) -> Any:
-        if self.compute_dtype == self.layer.compute_dtype:
-            return outputs
-
-        def cast(tensor: Any) -> Any:
-            if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
-                return tensor
-            if isinstance(tensor, keras.KerasTensor):
-                return keras.KerasTensor(tensor.shape, self.compute_dtype)
-            return ops.cast(tensor, self.compute_dtype)
-
-        return tree.map_structure(cast, outputs)
-
-
-def _check_layer(layer: keras.layers.Layer) -> None:
-    if not isinstance(layer, keras.layers.Layer):
-        raise ValueError(
-            "Argument `layer` must be a Keras layer (an instance, not a class). "
-            f"Received: layer={layer!r}"
-        )
-    for part in layers_in(layer):
-        if isinstance(part, Reparameterization):
-            raise ValueError(
-                "Argument `layer` must not be or hold a wrapper of its own kind: a kernel has "
-                f"one normalization. Received: layer={type(layer).__name__} named "
-                f"'{layer.name}' with {type(part).__name__} named '{part.name}'"
-            )
-    check_registered(layer)
