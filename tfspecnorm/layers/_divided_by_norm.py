@@ -37,7 +37,6 @@ class _Parts:
         self.norms: dict[str, Norm] = {}
         self.vectors: dict[str, dict[str, keras.Variable]] = {}
         self.scales: dict[str, keras.Variable] = {}
-        self.constants: dict[str, float] = {}
         # Whether it is the last factor of its map.
         self.is_last: dict[str, bool] = {}
         self.factors: dict[str, list[Kernel]] = {}
@@ -109,8 +108,6 @@ class DividedByNorm(Reparameterization):
             self._parts.factors[kernel.name] = self._factors_of(kernel)
             is_last = self._scales_each_kernel or not kernel.followed_by
             self._parts.is_last[kernel.name] = is_last
-            constant = is_last and not self.scale.trainable
-            self._parts.constants[kernel.name] = self.scale(None) if constant else 1.0
             try:
                 norm.state_shapes(kernel.linear_map)
             except ValueError as error:
@@ -142,13 +139,11 @@ class DividedByNorm(Reparameterization):
             self._parts.scales[kernel.name] = variable
 
     def effective(self, kernel: Kernel, value: Any, training: bool) -> Any:
-        tasks = {
-            factor.name: self._task(
-                factor, value if factor is kernel else read_kernel(factor), training
-            )
-            for factor in self._parts.factors[kernel.name]
-        }
-        measured = {name: (task, task.alone()) for name, task in tasks.items()}
+        measured = {}
+        for factor in self._parts.factors[kernel.name]:
+            own = value if factor is kernel else read_kernel(factor)
+            task = self._task(factor, own, self._moves(factor, training))
+            measured[factor.name] = task, task.alone()
         return self._divide(kernel, value, measured, training)
 
     def _tasks(self, training: bool) -> list[Task]:
@@ -196,9 +191,11 @@ class DividedByNorm(Reparameterization):
         if moves:
             for name, variable in self._parts.vectors[kernel.name].items():
                 self.update(variable, measured.state[name])
-        scale = self._parts.constants[kernel.name]
+        scale = 1.0
         if kernel.name in self._parts.scales:
             scale = self.scale(self._parts.scales[kernel.name].value)
+        elif self._parts.is_last[kernel.name]:
+            scale = self.scale.value
         factors = self._parts.factors[kernel.name]
         if self.bound is None or (moves and len(factors) == 1):
             return quotient(task.kernel, measured, scale, self.bound)
