@@ -195,7 +195,8 @@ class DividedByNorm(Reparameterization):
         if kernel.name in self._parts.scales:
             scale = self.scale(self._parts.scales[kernel.name].value)
         elif self._parts.is_last[kernel.name]:
-            scale = self.scale.value
+            fixed = isinstance(self.scale, scales.Fixed)
+            scale = self.scale.value if fixed else self.scale(None)
         factors = self._parts.factors[kernel.name]
         if self.bound is None or (moves and len(factors) == 1):
             return quotient(task.kernel, measured, scale, self.bound)
