@@ -12,7 +12,9 @@ def divided(
     kernel: Any, inverse: Any, factors: Sequence[Any], scale: float, remainder: Remainder
 ) -> Any:
     """As `closed_form.divide`, of which Keras' custom gradient would compute W̄ twice."""
-    return _Division.apply(kernel, inverse, scale, remainder, *factors)
+    # `torch.compile` takes no function that says how to differentiate it forward.
+    kind = _Division if torch.compiler.is_compiling() else _ForwardToo
+    return kind.apply(kernel, inverse, scale, remainder, *factors)
 
 
 def minus_outer(matrix: Any, left: Any, right: Any) -> Any:
@@ -50,6 +52,8 @@ class _Division(torch.autograd.Function):
         found = ctx.remainder(upstream, inner, factors) * inverse
         return (found, *(None for _ in range(3 + len(factors))))
 
+
+class _ForwardToo(_Division):
     @staticmethod
     def jvp(ctx: Any, tangent: Any, *others: Any) -> Any:
         effective, inverse, *factors = ctx.saved_tensors

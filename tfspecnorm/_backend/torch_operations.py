@@ -135,8 +135,7 @@ def _reduced(vector: Any, owners: Any, count: int, kind: str) -> torch.Tensor:
     return start.scatter_reduce(0, _tensor(owners).long(), vector, kind, include_self=False)
 
 
-# Python variables, scopes and custom gradients of a wrapped call break the graph at twenty places,
-# and what compiles each piece guesses wrong about shapes. One break at the call costs less.
+# For loops that end when a tensor says so: Dynamo breaks its graph there anyway, at more places.
 uncompiled = torch.compiler.disable
 
 

@@ -20,6 +20,8 @@ class Described:
     def __init__(self, layer: keras.layers.Layer, per_gate: bool) -> None:
         self.kernels: list[Kernel] = kernels_of(layer, per_gate)
         check_described(layer, self.kernels)
+        for kernel in self.kernels:
+            kernel.linear_map.compute_views()
         self.parts = held_by(layer)
         self.recurrent = [part for part in layers_in(layer) if isinstance(part, keras.layers.RNN)]
         self.dtypes = read_master(lambda: [k.variable.dtype for k in self.kernels])

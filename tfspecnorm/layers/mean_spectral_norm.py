@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._backend.operations import ops, uncompiled
+from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.replicas import has_mean, mean_over_replicas
 from tfspecnorm._backend.variables import read
 from tfspecnorm._util.arguments import check_boolean, check_fraction
@@ -129,7 +129,6 @@ class MeanSpectralNorm(DividedByNorm):
             aggregation="mean",
         )
 
-    @uncompiled
     def call(
         self,
         *args: Any,
@@ -138,7 +137,12 @@ class MeanSpectralNorm(DividedByNorm):
         **kwargs: Any,
     ) -> Any:
         training = bool(training) and self.trainable and self.layer.trainable
-        values, shift = read_master(lambda: (self._substitutes(training), self._shift(training)))
+        if self._arrives_rounded():
+            values, shift = read_master(
+                lambda: (self._substitutes(training), self._shift(training))
+            )
+        else:
+            values, shift = self._substitutes(training), self._shift(training)
         if self._layer_takes_mask:
             kwargs["mask"] = mask
         outputs = self._call_layer(values, args, kwargs)

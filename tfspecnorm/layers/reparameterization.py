@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from tfspecnorm._backend.operations import ops, uncompiled
+from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.tracing import TRACES_LOOPS, outlives_loop
 from tfspecnorm._backend.variables import run
 from tfspecnorm.kernels import Kernel, check_registered, kernels_of
@@ -206,7 +206,6 @@ class Reparameterization(WrappedLayer):
                 self.build(**shapes)
         return super().__call__(*args, **kwargs)
 
-    @uncompiled
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         training = bool(training)
         if self._arrives_rounded():

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.operations import constant, ops
 from tfspecnorm.norms._geometry import axes_of, tables
 from tfspecnorm.norms._leading_vectors import lanczos
 from tfspecnorm.norms.linear_map import LinearMap
@@ -89,7 +89,7 @@ def leading_of(
 
 def _product(pixels: Any, table: np.ndarray, matrix: Any) -> Any:
     padded = ops.concatenate([pixels, ops.zeros_like(pixels[..., :1, :])], axis=-2)
-    gathered = ops.take(padded, table, axis=-2)
+    gathered = ops.take(padded, constant(table, pixels), axis=-2)
     gathered = ops.reshape(gathered, (*pixels.shape[:-2], len(table), -1))
     return gathered @ matrix
 

@@ -2,14 +2,16 @@
 
 import abc
 import copy
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.operations import constant, ops
 from tfspecnorm._util.arguments import check_positive_integer
-from tfspecnorm.norms._vectors import normalized
+from tfspecnorm.norms._vectors import normalized, scattered
 from tfspecnorm.norms.base import Norm
 from tfspecnorm.norms.linear_map import LinearMap
 
@@ -98,12 +100,11 @@ class Block(Tracking):
 
     def search(self, kernel: Any, linear_map: LinearMap) -> dict[str, Any]:
         vector_u, vector_v, _ = self.leading_vectors(kernel, linear_map)
-        further = further_start(self.state_shapes(linear_map))
-        return {
-            "vector_u": vector_u,
-            "vector_v": vector_v,
-            **{name: ops.convert_to_tensor(part, vector_v.dtype) for name, part in further.items()},
-        }
+        state = {"vector_u": vector_u, "vector_v": vector_v}
+        shape = self.state_shapes(linear_map).get(_FURTHER)
+        if shape is not None:
+            state[_FURTHER] = ops.cast(constant(_scattered(shape), vector_v), vector_v.dtype)
+        return state
 
     def further_shapes(
         self, blocks: Sequence[int], images: int, others: int
@@ -128,7 +129,7 @@ def further_start(
     """
     if _FURTHER not in shapes:
         return {}
-    vectors = np.random.default_rng(0).standard_normal(shapes[_FURTHER])
+    vectors = _scattered(shapes[_FURTHER])
     if matrix is not None:
         matrix = np.asarray(matrix, "float64")
         matrix = matrix / max(np.max(np.abs(matrix)), np.finfo("float32").tiny)
@@ -140,6 +141,12 @@ def further_start(
             # Rows that vanish, of a kernel of low rank, stay what they were.
             vectors = np.where(np.linalg.norm(images, axis=-1, keepdims=True) > 0, images, rows)
     return {_FURTHER: vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)}
+
+
+@functools.lru_cache(maxsize=256)
+def _scattered(shape: tuple[int, ...]) -> np.ndarray:
+    vectors = scattered(math.prod(shape[:-1]), shape[-1]).reshape(shape)
+    return vectors / np.sqrt(np.sum(vectors * vectors, axis=-1, keepdims=True))
 
 
 def _orthonormal(rows: Any) -> Any:

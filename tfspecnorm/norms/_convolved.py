@@ -164,7 +164,7 @@ def _searched(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
         adjoint,
         (*blocks, math.prod(both.input_shape)),
         (*blocks, math.prod(both.output_shape)),
-        kernel.dtype,
+        kernel,
     )
     return vector_u, vector_v, bound
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._backend.operations import constant, ops
+from tfspecnorm._backend.operations import constant, ops, uncompiled
 from tfspecnorm.norms._squaring import leading_eigenvector
-from tfspecnorm.norms._vectors import even, normalized, times
+from tfspecnorm.norms._vectors import even, normalized, scattered, times
 
 # Note [Lanczos]
 # The start is a fixed random vector and no stored one. A stored vector saves a quarter of the steps
@@ -29,8 +29,9 @@ _LEAST_CYCLES = 3
 _TOLERANCE = 2e-4
 
 
+@uncompiled
 def leading_vector(
-    product: Callable[[Any], Any], shape: tuple[int, ...], dtype: Any
+    product: Callable[[Any], Any], shape: tuple[int, ...], like: Any
 ) -> tuple[Any, Any]:
     """Leading eigenvector of a symmetric positive semidefinite map, see Note [Lanczos].
 
@@ -38,17 +39,17 @@ def leading_vector(
         product: Function that applies the map to a tensor of this shape, vectors along its last
             axis.
         shape: Shape `(..., entries)`; each vector has a map of its own.
-        dtype: Precision.
+        like: Tensor of the same precision and device.
 
     Returns:
         Tuple of unit vectors, arbitrary ones for a map of zeros or one that is not finite, and of
         the roots of their eigenvalues, larger by twice the tolerance.
     """
-    vector = _start(shape, dtype)
+    vector = _start(shape, like)
     count = _STEPS * _CYCLES
-    basis = ops.zeros((*shape[:-1], count, shape[-1]), dtype)
-    numbers = ops.zeros((*shape[:-1], count), dtype)
-    one = ops.ones(shape[:-1], dtype)
+    basis = ops.zeros((*shape[:-1], count, shape[-1]), like.dtype)
+    numbers = ops.zeros((*shape[:-1], count), like.dtype)
+    one = ops.ones(shape[:-1], like.dtype)
 
     def unfinished(cycle: Any, error: Any, *_: Any) -> Any:
         wanted = ops.logical_or(cycle < _LEAST_CYCLES, ops.any(error > _TOLERANCE))
@@ -93,7 +94,7 @@ def leading_vector(
     start = (0, one, one, numbers, basis, numbers, numbers, 0.0 * one, 0.0 * vector, vector)
     _, _, bound, weights, basis, *_ = ops.while_loop(unfinished, extend, start)
     found = ops.sum(weights[..., None] * basis, axis=-2)
-    return normalized(found, _start(shape, dtype)), bound
+    return normalized(found, _start(shape, like)), bound
 
 
 def leading_pair(
@@ -101,7 +102,7 @@ def leading_pair(
     adjoint: Callable[[Any], Any],
     domain: tuple[int, ...],
     image: tuple[int, ...],
-    dtype: Any,
+    like: Any,
 ) -> tuple[Any, Any, Any]:
     """Leading vectors of a map, by iteration on its smaller side, and a bound of the norm.
 
@@ -110,15 +111,15 @@ def leading_pair(
         adjoint: Function back.
         domain: Shape `(..., entries)`; each vector has a map of its own.
         image: Shape of the images.
-        dtype: Precision.
+        like: Tensor of the same precision and device.
 
     Returns:
         Tuple of vectors of both shapes, and bounds, as those of `leading_vector`.
     """
     if domain[-1] > image[-1]:
-        vector, found, bound = leading_pair(adjoint, apply, image, domain, dtype)
+        vector, found, bound = leading_pair(adjoint, apply, image, domain, like)
         return found, vector, bound
-    vector, bound = leading_vector(lambda part: adjoint(apply(part)), domain, dtype)
+    vector, bound = leading_vector(lambda part: adjoint(apply(part)), domain, like)
     found = apply(vector)
     return vector, normalized(found, even(found)), bound
 
@@ -137,11 +138,6 @@ def _bands(count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.eye(count, dtype="float32"), np.eye(count, k=-1, dtype="float32")
 
 
-def _start(shape: tuple[int, ...], dtype: Any) -> Any:
-    return ops.broadcast_to(ops.convert_to_tensor(_random_vector(shape[-1]), dtype), shape)
-
-
-@functools.lru_cache(maxsize=256)
-def _random_vector(size: int) -> np.ndarray:
-    entries = np.random.default_rng(0).standard_normal(size)
-    return entries / np.linalg.norm(entries)
+def _start(shape: tuple[int, ...], like: Any) -> Any:
+    entries = ops.cast(constant(scattered(1, shape[-1]), like), like.dtype)[0]
+    return ops.broadcast_to(entries * ops.rsqrt(ops.sum(ops.square(entries))), shape)

@@ -1,13 +1,17 @@
 """Leading singular vectors of tensors by squaring the Gram matrix: no state, no loop."""
 
-import functools
 from typing import Any
-
-import numpy as np
 
 from tfspecnorm._backend.operations import constant, ops
 from tfspecnorm._backend.traced_once import traced_once
-from tfspecnorm.norms._vectors import even, longest_row, normalized, times, transpose_times
+from tfspecnorm.norms._vectors import (
+    even,
+    longest_row,
+    normalized,
+    scattered,
+    times,
+    transpose_times,
+)
 
 # Note [Squaring]
 # Power iteration takes G = WᵀW to a high power and applies it to a vector. Here G is squared s
@@ -51,7 +55,7 @@ def leading_vectors(matrix: Any) -> tuple[Any, Any]:
     size = min(inputs, outputs)
     return _leading_vectors(
         matrix,
-        constant(_random_vectors(size), matrix),
+        constant(scattered(_VECTORS, size), matrix),
         squarings=_STEPS - 1 if size <= _SMALL else _SQUARINGS_IF_LARGE,
         by_rows=inputs < outputs,
         shapes=((*blocks, outputs), (*blocks, inputs)),
@@ -74,7 +78,7 @@ def _gram(matrix: Any, by_rows: bool) -> Any:
 def leading_eigenvector(gram: Any, start: Any = None, squarings: int = _STEPS - 1) -> Any:
     """Leading eigenvector of a positive semidefinite matrix, or of each one in a stack."""
     if start is None:
-        start = constant(_random_vectors(gram.shape[-1]), gram)
+        start = constant(scattered(_VECTORS, gram.shape[-1]), gram)
     power, _ = _power(gram, squarings)
     power = power * ops.rsqrt(ops.sum(ops.square(power), axis=(-2, -1), keepdims=True))
     vectors = ops.cast(start, gram.dtype)
@@ -112,8 +116,3 @@ def _power(gram: Any, squarings: int) -> tuple[Any, Any]:
         if number < squarings:
             gram = ops.matmul(gram, gram)
     return gram, logarithm
-
-
-@functools.cache
-def _random_vectors(size: int) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((_VECTORS, size)).astype("float32")

@@ -1,6 +1,9 @@
 """Products of matrices with vectors, unit vectors, and inverses of norms, for tensors."""
 
+import functools
 from typing import Any
+
+import numpy as np
 
 from tfspecnorm._backend.operations import ops, row_of_largest
 from tfspecnorm.norms.base import TINY
@@ -42,3 +45,15 @@ def inverse_of(sigma: Any) -> Any:
     Compared so that a σ that is not a number stays none.
     """
     return ops.reciprocal(ops.where(ops.stop_gradient(sigma) <= TINY, 1.0, sigma))
+
+
+@functools.lru_cache(maxsize=256)
+def scattered(count: int, size: int) -> np.ndarray:
+    """Fixed vectors that look random, of entries between −1 and 1.
+
+    By a formula and no generator of NumPy: `torch.compile` traces through it.
+    """
+    angles = np.arange(1.0, count * size + 1.0) * 12.9898
+    waves = np.sin(angles) * 43758.5453
+    entries = 2.0 * (waves - np.floor(waves)) - 1.0
+    return entries.reshape(count, size).astype("float32")

@@ -9,7 +9,7 @@ import numpy as np
 from tfspecnorm._backend.operations import constant, ops
 from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms import _depthwise, _grid_maximum, _transfer_matrices
-from tfspecnorm.norms._frequencies import multiples
+from tfspecnorm.norms._frequencies import multiples, plan_of
 from tfspecnorm.norms._geometry import sizes_known
 from tfspecnorm.norms._symbol import Peak, as_matrix, image_at, peak, symbol
 from tfspecnorm.norms._vectors import inverse_of
@@ -79,6 +79,7 @@ class Fourier(Norm):
 
     def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
         check_convolution(linear_map)
+        plan_of(linear_map, "float32")
         return {}
 
     def guarantee(self, linear_map: LinearMap) -> str:

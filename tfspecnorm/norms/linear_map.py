@@ -76,6 +76,13 @@ class LinearMap:
                 wanted = f"`None` or a `Window` of {taps} axes" if taps else "`None`"
                 raise unfit("window", self.window, f"{wanted} for a map of this kind and shape")
 
+    def compute_views(self) -> None:
+        """Compute all that is kept of a description: `torch.compile` cannot, in a traced call."""
+        for view in (self, self.adjoint, self.as_convolution):
+            for name, value in vars(LinearMap).items():
+                if isinstance(value, functools.cached_property):
+                    getattr(view, name)
+
     @functools.cached_property
     def _view(self) -> tuple[int, ...]:
         return self.view_shape or self.kernel_shape

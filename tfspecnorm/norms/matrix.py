@@ -187,7 +187,7 @@ def _searched(matrix: Any) -> tuple[Any, Any, Any]:
         lambda vector: transpose_times(matrix, vector),
         (*blocks, outputs),
         (*blocks, inputs),
-        matrix.dtype,
+        matrix,
     )
 
 
