@@ -53,7 +53,6 @@ BACKBONES: dict[str, Callable[[], keras.Model]] = {
         stackwise_block_types=["fused", "unfused", "v1"],
         stackwise_force_input_filters=[0] * 3,
         stackwise_nores_option=[False] * 3,
-        num_features=32,
         input_shape=IMAGE,
     ),
     "Whisper": lambda: hub.WhisperBackbone(
@@ -120,7 +119,7 @@ APPLICATIONS: dict[str, Callable[[], keras.Model]] = {
 FAMILIES = BACKBONES | TASKS | APPLICATIONS
 
 
-def batch(model: keras.Model, size: int = 2) -> Any:
+def batch(model: keras.Model, size: int = 4) -> Any:
     """Inputs for a model: tokens, masks that hide nothing, and pixels."""
     random = np.random.default_rng(0)
 
@@ -135,3 +134,16 @@ def batch(model: keras.Model, size: int = 2) -> Any:
         return random.uniform(size=shape).astype("float32")
 
     return keras.tree.map_structure(value, model.input)
+
+
+def compile_for_training(model: keras.Model) -> Any:
+    """Compiles a model with a loss, for a task that of its class, and returns targets."""
+    outputs = model(batch(model))
+    # Keras cannot load the state of another optimizer into a task, which compiles itself. And a
+    # larger step makes batch normalization of few images overflow.
+    optimizer = keras.optimizers.SGD(1e-4)
+    if isinstance(model, hub.Task):
+        model.compile(optimizer)
+        return np.zeros(outputs.shape[:-1], "int32")
+    model.compile(optimizer, "mse")
+    return keras.tree.map_structure(lambda part: np.zeros(part.shape, "float32"), outputs)
