@@ -34,7 +34,7 @@ NEEDS_NEWER_KERAS = \
 # What XLA makes of a layer, which takes long to compile, is tested with the newest TensorFlow.
 COMPILED = tests/layers/test_conformance.py::test_compiled_by_xla
 
-.PHONY: help demo test test-all test-backends test-jax test-torch test-lowest bench claims docs lint clean
+.PHONY: help demo test test-all test-backends test-jax test-torch test-lowest test-hub bench claims docs lint clean
 .NOTPARALLEL:
 
 help:
@@ -42,6 +42,7 @@ help:
 	@echo "make test           the tests on TensorFlow, without the slow ones"
 	@echo "make test-backends  the tests of the layers on JAX and on PyTorch"
 	@echo "make test-lowest    the same tests with the oldest Keras and TensorFlow admitted"
+	@echo "make test-hub       the model families of keras-hub and keras.applications"
 	@echo "make test-all       all of the above, and the slow ones"
 	@echo "make bench          what normalization costs, beside every peer: over two hours on a quiet machine"
 	@echo "make claims         what the papers claim, measured: up to eight hours; goes on where it stopped"
@@ -95,8 +96,16 @@ tested := requirements/tested.txt
 .venv-lowest/installed-test: setup.cfg pyproject.toml requirements/lowest.txt
 	$(call install,.venv-lowest,tensorflow-cpu$(comma)test,requirements/lowest.txt)
 
+# keras-hub is installed without its dependencies: see its requirements.
+.venv-hub/installed-test: setup.cfg pyproject.toml $(tested) requirements/hub.txt
+	$(call created,.venv-hub)
+	.venv-hub/bin/python -m pip install -q -c $(tested) -e ".[tensorflow-cpu,test]"
+	.venv-hub/bin/python -m pip install -q --no-deps -r requirements/hub.txt
+	@rm .venv-hub.installing
+	@touch $@
+
 # The test processes share the cores: threads of their own would only wait for one another.
-test test-jax test-torch test-lowest test-all: export OMP_NUM_THREADS ?= 1
+test test-jax test-torch test-lowest test-hub test-all: export OMP_NUM_THREADS ?= 1
 
 # To compile takes JAX longer than all the rest: little is optimized, and each program is compiled
 # once for all processes. What XLA optimizes is tested on TensorFlow.
@@ -125,7 +134,10 @@ test-lowest: .venv-lowest/installed-test
 		$(filter-out $(LATER_ON_LOWEST),$(BACKEND_TESTS)) \
 		$(NEEDS_NEWER_KERAS:%=--deselect %) --deselect $(COMPILED)
 
-test-all: test test-backends test-lowest
+test-hub: .venv-hub/installed-test
+	KERAS_BACKEND=tensorflow .venv-hub/bin/python $(PYTEST) tests/hub
+
+test-all: test test-backends test-lowest test-hub
 	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m slow
 	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m crossed tests/layers tests/surgery
 	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) $(BACKEND_EXAMPLES) $(LATER_ON_JAX)
@@ -159,6 +171,6 @@ lint: .venv/installed-test
 	.venv/bin/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-jax .venv-torch .venv-lowest .venv-docs .venv-speed-* .venv*.installing build dist *.egg-info
+	rm -rf .venv .venv-jax .venv-torch .venv-lowest .venv-hub .venv-docs .venv-speed-* .venv*.installing build dist *.egg-info
 	rm -rf .hypothesis .pytest_cache .ruff_cache savedmodels/demo output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
