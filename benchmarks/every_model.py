@@ -16,9 +16,10 @@ import keras
 
 import tfspecnorm
 from tests.hub import families
-from tfspecnorm.kernels.holders import is_graph, layers_in, own_matrices
+from tfspecnorm.kernels.containers import is_graph, layers_in
+from tfspecnorm.kernels.holders import own_matrices
 from tfspecnorm.kernels.registry import is_matrix
-from tfspecnorm.layers._reparameterization import Reparameterization
+from tfspecnorm.layers import Reparameterization
 
 
 @dataclasses.dataclass(frozen=True)

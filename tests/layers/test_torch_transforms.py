@@ -15,6 +15,7 @@ pytestmark = [
     pytest.mark.filterwarnings(
         "ignore:Dynamo detected a call to a .functools.lru_cache:UserWarning"
     ),
+    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning"),
 ]
 
@@ -113,7 +114,9 @@ def test_a_wrapper_is_one_graph(family, wrap, training):
             results.append([tools.array(x) for x in (outputs.detach(), *gradients, *weights)])
             network.zero_grad()
         for expected, found in zip(*results, strict=True):
-            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+            # In the compiled graph sums are taken in another order.
+            rounding = 1e-6 * max(1.0, np.abs(expected).max())
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=rounding)
 
 
 def test_a_model_breaks_its_graph_as_often_as_a_plain_one():
