@@ -119,7 +119,8 @@ def test_a_wrapper_is_one_graph(family, wrap, training):
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=rounding)
 
 
-def test_a_model_breaks_its_graph_as_often_as_a_plain_one():
+@pytest.mark.parametrize("training", [True, False])
+def test_a_model_breaks_its_graph_as_often_as_a_plain_one(training):
     import torch
 
     def breaks(wrap):
@@ -134,7 +135,7 @@ def test_a_model_breaks_its_graph_as_often_as_a_plain_one():
                 wrap(layers.Dense(3)),
             ]
         )
-        found = torch._dynamo.explain(model)(torch.ones(2, 8, 8, 3), training=True)
+        found = torch._dynamo.explain(model)(torch.ones(2, 8, 8, 3), training=training)
         return found.graph_break_count
 
     assert breaks(SpectralNorm) == breaks(lambda layer: layer) == 0

@@ -12,6 +12,7 @@ from keras import ops, tree
 from tfspecnorm.initializers._wrappers import weight_norms_in
 from tfspecnorm.kernels import biases, kernels_of
 from tfspecnorm.kernels.containers import layers_in
+from tfspecnorm.kernels.recurrent import states_of
 from tfspecnorm.layers import WeightNorm
 from tfspecnorm.norms.base import TINY
 
@@ -88,7 +89,7 @@ def data_dependent(model: keras.Model, batch: Any) -> None:
 @contextlib.contextmanager
 def _nothing_else_changes(model: keras.Model, wrappers: list[WeightNorm]) -> Iterator[None]:
     """Puts back what the model moves as it runs, and gains and biases too if something fails."""
-    variables = {id(v): v for v in [*model.variables, *_states_in(model)]}
+    variables = {id(v): v for v in [*model.variables, *states_of(layers_in(model))]}
     targets = {id(gain) for wrapper in wrappers for gain in wrapper.gains().values()}
     targets |= {id(biases.bias_of(wrapper.layer).variable) for wrapper in wrappers}
     before = {key: np.array(ops.convert_to_numpy(v)) for key, v in variables.items()}
@@ -103,17 +104,6 @@ def _nothing_else_changes(model: keras.Model, wrappers: list[WeightNorm]) -> Ite
         put_back(variables)
         raise
     put_back(variables.keys() - targets)
-
-
-def _states_in(model: keras.Model) -> list[keras.Variable]:
-    """The states that recurrent layers keep between batches: they are not among the variables."""
-    return [
-        state
-        for part in layers_in(model)
-        if isinstance(part, keras.layers.RNN) and part.stateful
-        for state in tree.flatten(part.states)
-        if isinstance(state, keras.Variable)
-    ]
 
 
 @contextlib.contextmanager

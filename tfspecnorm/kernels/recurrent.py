@@ -1,9 +1,11 @@
 """Kernels of Keras' recurrent layers: one from the inputs, one from the state."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import keras
+from keras import tree
 
 from tfspecnorm.kernels.convolutions import window_of
 from tfspecnorm.kernels.dense import matrix_kernel
@@ -69,4 +71,18 @@ def _describe_convolutional_lstm(layer: Any) -> list[Kernel]:
             ("kernel", layer.cell.kernel, geometry),
             ("recurrent_kernel", layer.cell.recurrent_kernel, recurrent),
         )
+    ]
+
+
+def states_of(layers: Iterable[_Layer]) -> list[keras.Variable]:
+    """The states that recurrent ones among layers keep between batches.
+
+    Keras does not count them among the variables of a layer.
+    """
+    return [
+        state
+        for layer in layers
+        if isinstance(layer, keras.layers.RNN) and layer.stateful
+        for state in tree.flatten(layer.states)
+        if isinstance(state, keras.Variable)
     ]

@@ -1,7 +1,6 @@
 """The kernels of a built layer, described once."""
 
 import keras
-from keras import tree
 
 from tfspecnorm.kernels import Kernel, held_by, kernels_of
 from tfspecnorm.kernels.containers import layers_in
@@ -25,13 +24,3 @@ class Described:
         self.parts = held_by(layer)
         self.recurrent = [part for part in layers_in(layer) if isinstance(part, keras.layers.RNN)]
         self.dtypes = read_master(lambda: [k.variable.dtype for k in self.kernels])
-
-    def states(self) -> list[keras.Variable]:
-        """The states of recurrent layers, which are not among their variables."""
-        return [
-            state
-            for part in self.recurrent
-            if part.stateful
-            for state in tree.flatten(part.states)
-            if isinstance(state, keras.Variable)
-        ]

@@ -86,8 +86,8 @@ def share_kernels(
     global open_blocks
     open_blocks += 1
     block = _Block(generator)
-    waiting = [wrapper for wrapper in wrappers if find(wrapper, training) is None]
     try:
+        waiting = [wrapper for wrapper in wrappers if find(wrapper, training) is None]
         block.shared = read_master(lambda: _compute(waiting, training, together))
         _BLOCKS.set((*_BLOCKS.get(), block))
         yield

@@ -10,6 +10,7 @@ from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.tracing import TRACES_LOOPS, outlives_loop
 from tfspecnorm._backend.variables import run
 from tfspecnorm.kernels import Kernel, check_registered, kernels_of
+from tfspecnorm.kernels.recurrent import states_of
 from tfspecnorm.layers import _shared_kernels
 from tfspecnorm.layers._call_arguments import build_shapes, first_argument
 from tfspecnorm.layers._described import Described
@@ -268,7 +269,7 @@ class Reparameterization(WrappedLayer):
         """The layer's outputs with other values of its variables, see Note [Substitution]."""
         mapping, variables = [], self.layer.variables
         if self._own.described.recurrent:
-            variables = [*variables, *self._own.described.states()]
+            variables = [*variables, *states_of(self._own.described.recurrent)]
         for variable in variables:
             value = values.get(id(variable))
             value = ops.convert_to_tensor(variable.value) if value is None else value

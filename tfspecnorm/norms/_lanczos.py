@@ -94,7 +94,7 @@ def leading_vector(
     start = (0, one, one, numbers, basis, numbers, numbers, 0.0 * one, 0.0 * vector, vector)
     _, _, bound, weights, basis, *_ = ops.while_loop(unfinished, extend, start)
     found = ops.sum(weights[..., None] * basis, axis=-2)
-    return normalized(found, _start(shape, like)), bound
+    return normalized(found, vector), bound
 
 
 def leading_pair(

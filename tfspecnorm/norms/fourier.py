@@ -79,6 +79,7 @@ class Fourier(Norm):
 
     def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
         check_convolution(linear_map)
+        # Made before a call: `torch.compile` cannot make tables in a traced one.
         plan_of(linear_map, "float32")
         return {}
 
