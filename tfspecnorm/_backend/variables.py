@@ -38,6 +38,18 @@ def read_all(variables: Mapping[str, keras.Variable]) -> dict[str, Any]:
     return values
 
 
+def keep_in(layer: keras.layers.Layer, variables: Mapping[str, keras.Variable]) -> None:
+    """Let a built layer's checkpoint on TensorFlow, or `state_dict` on PyTorch, hold variables.
+
+    Keras' own tracker takes no more variables into a layer that is built.
+    """
+    for name, variable in variables.items():
+        if _BACKEND == "tensorflow":
+            setattr(layer, name, variable.value)
+        elif _BACKEND == "torch":
+            layer.torch_params[variable.path] = variable.value
+
+
 def run(
     function: Callable[[], Any],
     mapping: Iterable[tuple[keras.Variable, Any]],

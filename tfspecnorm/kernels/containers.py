@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import keras
 
+from tfspecnorm.kernels.attachment import wrapper_around
+
 # Where Keras, TensorFlow and PyTorch keep what attributes hold.
 _TRACKED, _OF_TORCH = ("_layers/", "_self_"), "_modules/"
 _HOLDING = (keras.layers.Layer, list, tuple, dict)
@@ -35,7 +37,7 @@ def is_graph(layer: Any) -> bool:
     )
 
 
-def held_in(layer: keras.layers.Layer) -> list[tuple[str, keras.layers.Layer]]:
+def own_parts(layer: keras.layers.Layer) -> list[tuple[str, keras.layers.Layer]]:
     """The layers that are attributes of a layer, or in lists and dicts there, with their names.
 
     Keras lists the layers of a model but not those of a layer; its attributes tell.
@@ -47,6 +49,13 @@ def held_in(layer: keras.layers.Layer) -> list[tuple[str, keras.layers.Layer]]:
             if id(part) not in found or found[id(part)][0].startswith(_TRACKED):
                 found[id(part)] = name.removeprefix(_OF_TORCH), part
     return list(found.values())
+
+
+def held_in(layer: keras.layers.Layer) -> list[tuple[str, keras.layers.Layer]]:
+    """The same, but of a layer that is attached to a wrapper the wrapper, and the layer in that."""
+    parts = own_parts(layer)
+    outer = [(name, wrapper_around(part)) for name, part in parts]
+    return parts if any(part is layer for _, part in outer) else outer
 
 
 def _named(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, keras.layers.Layer]]:
@@ -62,7 +71,7 @@ def _named(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, keras.l
 def parts_of(layer: keras.layers.Layer) -> list[tuple[str, keras.layers.Layer]]:
     """The layers directly in a layer, with their names there; of a model those that it lists."""
     if isinstance(layer, keras.Model):
-        return [(part.name, part) for part in layer.layers]
+        return [(part.name, wrapper_around(part)) for part in layer.layers]
     return held_in(layer)
 
 

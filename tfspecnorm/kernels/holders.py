@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from tfspecnorm.kernels.attachment import weights_alone
 from tfspecnorm.kernels.containers import is_graph, layers_in
 from tfspecnorm.kernels.registry import is_matrix, is_registered, register_holder, unknown_part
 
@@ -44,4 +45,4 @@ def own_matrices(layer: keras.layers.Layer) -> list[keras.Variable]:
     if isinstance(layer, _WITHOUT_MAPS):
         return []
     inner = {id(variable) for held in layers_in(layer)[1:] for variable in held.weights}
-    return [v for v in layer.weights if is_matrix(v) and id(v) not in inner]
+    return [v for v in weights_alone(layer) if is_matrix(v) and id(v) not in inner]

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from tfspecnorm._util.arguments import check_boolean
+from tfspecnorm.kernels.attachment import weights_alone, wrapper_around
 from tfspecnorm.norms.linear_map import LinearMap
 
 
@@ -260,6 +261,9 @@ def kernels_of(layer: Any, per_gate: bool = False) -> list[Kernel]:
     >>> [(kernel.name, kernel.linear_map.matrix_shape) for kernel in kernels_of(layer)]
     [('kernel', (3, 4))]
     """
+    around = wrapper_around(layer)
+    if around is not layer:
+        return around.kernels
     check_registered(layer)
     if not layer.built:
         raise ValueError(
@@ -274,7 +278,7 @@ def kernels_of(layer: Any, per_gate: bool = False) -> list[Kernel]:
             f"`Kernel`s. Received: {found!r} for {type(layer).__name__} named '{layer.name}'"
         )
     described = {id(kernel.variable) for kernel in found}
-    for variable in layer.weights:
+    for variable in weights_alone(layer):
         if is_matrix(variable) and id(variable) not in described:
             raise ValueError(
                 "Argument `layer` must have no matrix beside its known kernels: register its "

@@ -8,6 +8,7 @@ from keras import tree
 from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.tracing import outside_of_tracing
 from tfspecnorm.kernels import check_registered
+from tfspecnorm.kernels.attachment import variables_alone, wrapper_around
 from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.layers._call_arguments import join_signatures
 from tfspecnorm.layers._replaced_methods import never_recompute, refuse_other_kernels
@@ -58,7 +59,7 @@ class WrappedLayer(keras.layers.Wrapper):
     @property
     def state(self) -> list[keras.Variable]:
         """The variables of the wrapper itself: all but those of the wrapped layer."""
-        inner = {id(variable) for variable in self.layer.weights}
+        inner = {id(variable) for variable in variables_alone(self.layer)}
         return [variable for variable in self.weights if id(variable) not in inner]
 
     @property
@@ -93,10 +94,19 @@ class WrappedLayer(keras.layers.Wrapper):
         return self.layer.compute_output_shape(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        # The wrapper builds its layer, so that a copy is built when the wrapper is.
-        config["layer"].pop("build_config", None)
+        config = keras.layers.Layer.get_config(self)
+        if wrapper_around(self.layer) is not self:
+            config["layer"] = keras.saving.serialize_keras_object(self.layer)
+            # The wrapper builds its layer, so that a copy is built when the wrapper is.
+            config["layer"].pop("build_config", None)
         return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        layer = config.pop("layer")
+        if not isinstance(layer, keras.layers.Layer):
+            layer = keras.saving.deserialize_keras_object(layer, custom_objects)
+        return cls(layer, **config)
 
     def get_build_config(self) -> dict[str, Any] | None:
         return self.layer.get_build_config() if self.built else None
@@ -109,13 +119,16 @@ class WrappedLayer(keras.layers.Wrapper):
 
     def load_own_variables(self, store: Any) -> None:
         if len(store) == 0 and self.state:
-            raise ValueError(
-                f"Layer '{self.name}' ({type(self).__name__}) has "
-                f"{[variable.name for variable in self.state]} of its own, of which the file holds "
-                "none. If it was saved from a plain model, load it into the plain model first, and "
-                "wrap then: `model.load_weights(path)`, `model = tfspecnorm.wrap(model, ...)`."
-            )
+            raise self._state_missing()
         super().load_own_variables(store)
+
+    def _state_missing(self) -> ValueError:
+        return ValueError(
+            f"Layer '{self.name}' ({type(self).__name__}) has "
+            f"{[variable.name for variable in self.state]} of its own, of which the file holds "
+            "none. If it was saved from a plain model, load it into the plain model first, and "
+            "wrap then: `model.load_weights(path)`, `model = tfspecnorm.wrap(model, ...)`."
+        )
 
     def _check_built(self, method: str) -> None:
         """Raise a `ValueError` that names the method if the wrapper is not built."""

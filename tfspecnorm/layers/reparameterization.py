@@ -10,6 +10,7 @@ from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.tracing import TRACES_LOOPS, outlives_loop
 from tfspecnorm._backend.variables import run
 from tfspecnorm.kernels import Kernel, check_registered, kernels_of
+from tfspecnorm.kernels.attachment import call_alone, variables_alone, weights_alone
 from tfspecnorm.kernels.recurrent import states_of
 from tfspecnorm.layers import _shared_kernels
 from tfspecnorm.layers._call_arguments import build_shapes, first_argument
@@ -267,7 +268,7 @@ class Reparameterization(WrappedLayer):
         self, values: dict[int, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """The layer's outputs with other values of its variables, see Note [Substitution]."""
-        mapping, variables = [], self.layer.variables
+        mapping, variables = [], variables_alone(self.layer)
         if self._own.described.recurrent:
             variables = [*variables, *states_of(self._own.described.recurrent)]
         for variable in variables:
@@ -275,7 +276,7 @@ class Reparameterization(WrappedLayer):
             value = ops.convert_to_tensor(variable.value) if value is None else value
             mapping.append((variable, value))
         outputs, _, _ = run(
-            functools.partial(self.layer, *args, **kwargs),
+            functools.partial(call_alone(self.layer), *args, **kwargs),
             mapping,
             assign=True,
             collect_losses=True,
@@ -316,6 +317,12 @@ class Reparameterization(WrappedLayer):
         for variable, initializer, _ in states:
             variable.assign(initializer(variable.shape, variable.dtype))
 
+    def _train_state(self, trained: bool) -> None:
+        """Freeze the trained variables of the wrapper, or train them."""
+        for variable, _, is_trained in self._own.states:
+            if is_trained:
+                variable.trainable = trained
+
     def _check_kernels(self) -> None:
         """Raise a `ValueError` if the kernels of the built layer are not what is wanted."""
 
@@ -331,4 +338,4 @@ class Reparameterization(WrappedLayer):
     def _folded_weights(self) -> list[Any]:
         """Weights of the plain layer that computes what this wrapper does in evaluation."""
         values = read_master(lambda: self._substitutes(training=False))
-        return [values.get(id(variable), variable) for variable in self.layer.weights]
+        return [values.get(id(variable), variable) for variable in weights_alone(self.layer)]

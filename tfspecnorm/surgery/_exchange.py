@@ -8,7 +8,7 @@ import keras
 from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.layers.reparameterization import Reparameterization
-from tfspecnorm.surgery.rebuild import assign, carry_over, holds, rebuild
+from tfspecnorm.surgery.rebuild import NotExchangedError, assign, carry_over, holds, rebuild
 
 
 def exchange(
@@ -37,7 +37,7 @@ def exchange(
     new_model, pairs = rebuild(model, replace, {id(layer) for layer in layers}, removed)
     missed = sorted(layer.name for layer in layers if id(layer) not in made)
     if missed:
-        raise ValueError(
+        raise NotExchangedError(
             "Argument `model` must name the layers that are to be exchanged in its configuration: "
             "one that is made in the code of a layer or a model cannot be exchanged. "
             f"Received: model '{model.name}' with {missed}"

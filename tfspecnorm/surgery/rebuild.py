@@ -187,8 +187,12 @@ def from_edited(layer: keras.layers.Layer, edit: Callable[[Any], Any]) -> keras.
     return keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
 
 
-def _not_rebuilt(layer: keras.layers.Layer) -> ValueError:
-    return ValueError(
+class NotExchangedError(ValueError):
+    """The layers of a model cannot be exchanged: they are made in somebody's code."""
+
+
+def _not_rebuilt(layer: keras.layers.Layer) -> NotExchangedError:
+    return NotExchangedError(
         f"The layers inside '{layer.name}' (of class {type(layer).__name__}) cannot be "
         "exchanged, because it cannot be rebuilt from its configuration with others in their "
         "place. Let it take its layers, each of a name of its own, as constructor arguments and "
@@ -197,8 +201,8 @@ def _not_rebuilt(layer: keras.layers.Layer) -> ValueError:
     )
 
 
-def _class_lost(model: keras.Model) -> ValueError:
-    return ValueError(
+def _class_lost(model: keras.Model) -> NotExchangedError:
+    return NotExchangedError(
         f"The layers inside '{model.name}' (of class {type(model).__name__}) cannot be exchanged "
         "without the loss of its class, and of methods such as `train_step`: its constructor does "
         "not take layers. Let it be that of a Functional model, `(inputs, outputs, name=None)`, or "
@@ -224,12 +228,22 @@ def carry_over(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
     """
     if len(layers_in(old)) > 1:
         assign(new.weights, old.weights, old)
+        _carry_over_assets(old, new)
     else:
-        stored: dict[str, Any] = {}
-        old.save_own_variables(stored)
-        stored = {key: ops.convert_to_numpy(part) for key, part in stored.items()}
-        if stored:
-            new.load_own_variables(stored)
+        carry_over_own(old, new)
+
+
+def carry_over_own(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    """Give a layer what is its twin's own, not that of layers in it."""
+    stored: dict[str, Any] = {}
+    old.save_own_variables(stored)
+    stored = {key: ops.convert_to_numpy(part) for key, part in stored.items()}
+    if stored:
+        new.load_own_variables(stored)
+    _carry_over_assets(old, new)
+
+
+def _carry_over_assets(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
     if hasattr(old, "save_assets") and hasattr(new, "load_assets"):
         with tempfile.TemporaryDirectory() as folder:
             old.save_assets(folder)

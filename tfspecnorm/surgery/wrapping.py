@@ -8,14 +8,15 @@ import keras
 
 from tfspecnorm import kernels
 from tfspecnorm._util.arguments import check_boolean, check_model
-from tfspecnorm.kernels.containers import held_in, is_graph, layers_in, parts_of, walk
+from tfspecnorm.kernels.containers import held_in, is_graph, layers_in, walk
 from tfspecnorm.kernels.holders import has_unknown_matrix, own_matrices
 from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization
 from tfspecnorm.surgery._exchange import exchange, makes_wrappers, wrapped
 from tfspecnorm.surgery.group import group
-from tfspecnorm.surgery.rebuild import from_config
+from tfspecnorm.surgery.own_classes import attach_wrappers, is_wrapped_model
+from tfspecnorm.surgery.rebuild import NotExchangedError, from_config
 
 Wrapper = Callable[[keras.layers.Layer], keras.layers.Layer]
 
@@ -109,13 +110,16 @@ def wrap(
             f"Received: remove_batch_normalization=True for model '{model.name}'"
         )
 
-    def make(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kernels.check_registered(layer)
-        bare = _batch_normalization.with_bias if id(layer) in removed else from_config
-        new = wrapped(rule(layer), bare(layer), wrapper)
+    def named(layer: keras.layers.Layer, make: Any = None) -> keras.layers.Layer:
+        new = wrapped(rule(layer) if make is None else make, layer, wrapper)
         if isinstance(new, Reparameterization) and not new._is_named:
             new.name = layer.name
         return new
+
+    def make(layer: keras.layers.Layer) -> keras.layers.Layer:
+        kernels.check_registered(layer)
+        bare = _batch_normalization.with_bias if id(layer) in removed else from_config
+        return named(bare(layer), rule(layer))
 
     def weights_of(layer: keras.layers.Layer) -> list[Any]:
         follower = removed.get(id(layer))
@@ -124,7 +128,15 @@ def wrap(
         return _batch_normalization.merged_weights(layer, follower)
 
     followers = {id(follower) for follower in removed.values()}
-    new_model = exchange(model, make, layers, weights_of, followers)
+    if is_wrapped_model(model):
+        new_model = attach_wrappers(model, named, layers)
+    else:
+        try:
+            new_model = exchange(model, make, layers, weights_of, followers)
+        except NotExchangedError:
+            if removed:
+                raise
+            new_model = attach_wrappers(model, named, layers)
     return group(new_model) if grouped else new_model
 
 
@@ -190,13 +202,6 @@ def _candidates(
         # There is nothing to wrap in it, or layers in it that `where` is asked for.
         return False
 
-    places = walk(model, is_unit, _parts_to_enter if where is None else held_in)
+    places = walk(model, is_unit, held_in)
     units = [place.layer for place in places if place.is_unit]
     return [layer for layer in units if not isinstance(layer, Reparameterization)]
-
-
-def _parts_to_enter(layer: keras.layers.Layer) -> list[tuple[str, keras.layers.Layer]]:
-    """What is in a model, or in a layer that wraps one of any kind."""
-    if isinstance(layer, keras.layers.Wrapper):
-        return [("layer", layer.layer)]
-    return parts_of(layer) if isinstance(layer, keras.Model) else []
