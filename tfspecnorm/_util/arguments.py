@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 
-def check_model(model: Any) -> None:
-    """Raise a `ValueError` for anything but a built Keras model."""
+def check_model(model: Any, name: str = "model") -> None:
+    """Raise a `ValueError` that names the argument for anything but a built Keras model."""
     if not isinstance(model, keras.Model):
-        raise ValueError(f"Argument `model` must be a Keras model. Received: model={model!r}")
+        raise ValueError(f"Argument `{name}` must be a Keras model. Received: {name}={model!r}")
     if not model.built:
         raise ValueError(
-            "Argument `model` must be built: give it an `Input` or call it on data first. "
+            f"Argument `{name}` must be built: give it an `Input` or call it on data first. "
             f"Received: unbuilt model '{model.name}'"
         )
 

@@ -87,6 +87,7 @@ def share_kernels(
     open_blocks += 1
     block = _Block(generator)
     try:
+        wrappers = [wrapper for wrapper in wrappers if not wrapper.is_folded]
         waiting = [wrapper for wrapper in wrappers if find(wrapper, training) is None]
         block.shared = read_master(lambda: _compute(waiting, training, together))
         _BLOCKS.set((*_BLOCKS.get(), block))

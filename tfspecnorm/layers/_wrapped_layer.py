@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import tree
 
 from tfspecnorm._backend.operations import ops
@@ -21,6 +22,9 @@ class WrappedLayer(keras.layers.Wrapper):
         layer: Keras layer of a registered class, not yet wrapped.
         **kwargs: `name`, `dtype`, `trainable`. The dtype policy defaults to the layer's.
     """
+
+    # Whether the wrapper only calls its layer, which has the effective kernels; kept in files.
+    is_folded = False
 
     def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
         _check_layer(layer)
@@ -117,10 +121,18 @@ class WrappedLayer(keras.layers.Wrapper):
                 self.layer.build_from_config(config)
         self.build()
 
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        # The configuration of a layer that makes its wrappers in its code does not say it.
+        if self.is_folded:
+            store["is_folded"] = np.ones(())
+
     def load_own_variables(self, store: Any) -> None:
         if len(store) == 0 and self.state:
             raise self._state_missing()
-        super().load_own_variables(store)
+        stored = {name: store[name] for name in store.keys()}
+        self.is_folded = stored.pop("is_folded", None) is not None
+        super().load_own_variables(stored)
 
     def _state_missing(self) -> ValueError:
         return ValueError(

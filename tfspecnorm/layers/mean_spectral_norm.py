@@ -137,14 +137,20 @@ class MeanSpectralNorm(DividedByNorm):
         **kwargs: Any,
     ) -> Any:
         training = bool(training) and self.trainable and self.layer.trainable
+        if self._layer_takes_mask:
+            kwargs["mask"] = mask
+        if self.is_folded:
+            outputs = self._call_folded(training, args, kwargs)
+            if self._created_bias is not None:
+                shift = read_master(lambda: self._shift(training=False))
+                outputs = outputs + ops.cast(shift, outputs.dtype)
+            return self._in_compute_dtype(outputs)
         if self._arrives_rounded():
             values, shift = read_master(
                 lambda: (self._substitutes(training), self._shift(training))
             )
         else:
             values, shift = self._substitutes(training), self._shift(training)
-        if self._layer_takes_mask:
-            kwargs["mask"] = mask
         outputs = self._call_layer(values, args, kwargs)
         if shift is not None:
             precise = at_least_32_bits(outputs)
@@ -177,6 +183,14 @@ class MeanSpectralNorm(DividedByNorm):
         if self._created_bias is not None:
             weights.append(read_master(lambda: self._evaluated(self._created_bias)))
         return weights
+
+    def _fold_in_place(self) -> None:
+        bias = None
+        if self._created_bias is not None:
+            bias = ops.convert_to_numpy(self._folded_weights()[-1])
+        super()._fold_in_place()
+        if bias is not None:
+            self._created_bias.assign(bias)
 
     def restart(self) -> None:
         """Start vectors, running mean and a bias of the wrapper's own anew.

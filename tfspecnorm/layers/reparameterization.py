@@ -1,6 +1,7 @@
 """Base of the wrappers: a layer computes with kernels that are functions of its variables."""
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.tracing import TRACES_LOOPS, outlives_loop
 from tfspecnorm._backend.variables import run
 from tfspecnorm.kernels import Kernel, check_registered, kernels_of
-from tfspecnorm.kernels.attachment import call_alone, variables_alone, weights_alone
+from tfspecnorm.kernels.attachment import call_alone, plain_class, variables_alone, weights_alone
 from tfspecnorm.kernels.recurrent import states_of
 from tfspecnorm.layers import _shared_kernels
 from tfspecnorm.layers._call_arguments import build_shapes, first_argument
@@ -199,6 +200,33 @@ class Reparameterization(WrappedLayer):
         self._check_built("restart")
         self._initialize(self._own.states)
 
+    def fold(self) -> keras.layers.Layer:
+        """The plain layer that computes what the wrapper computes in evaluation, with its weights.
+
+        Returns:
+            New layer of the class and the name of the wrapped one. The wrapper is unchanged.
+
+        Raises:
+            ValueError: If the wrapper is not built.
+
+        Example:
+
+        >>> import numpy as np
+        >>> from tfspecnorm import layers
+        >>> wrapper = layers.SpectralNorm(keras.layers.Dense(4))
+        >>> wrapper.build((None, 3))
+        >>> plain = wrapper.fold()
+        >>> round(float(np.linalg.norm(keras.ops.convert_to_numpy(plain.kernel), 2)), 4)
+        1.0
+        """
+        self._check_built("fold")
+        plain = self._plain_layer()
+        plain.build_from_config(self.layer.get_build_config())
+        for variable, value in zip(plain.weights, self._folded_weights(), strict=True):
+            # By way of NumPy: on JAX two variables must not share one buffer.
+            variable.assign(ops.convert_to_numpy(value))
+        return plain
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not args:
             args = first_argument(self.layer, kwargs)
@@ -210,11 +238,14 @@ class Reparameterization(WrappedLayer):
 
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         training = bool(training)
-        if self._arrives_rounded():
-            values = read_master(lambda: self._substitutes(training))
+        if self.is_folded:
+            outputs = self._call_folded(training, args, kwargs)
         else:
-            values = self._substitutes(training)
-        outputs = self._call_layer(values, args, kwargs)
+            if self._arrives_rounded():
+                values = read_master(lambda: self._substitutes(training))
+            else:
+                values = self._substitutes(training)
+            outputs = self._call_layer(values, args, kwargs)
         same = self.compute_dtype == self.layer.compute_dtype
         return outputs if same else self._in_compute_dtype(outputs)
 
@@ -252,6 +283,8 @@ class Reparameterization(WrappedLayer):
 
     def _kernels_now(self, training: bool) -> list[tuple[Kernel, Any]]:
         """Pairs of each kernel and W̄, shared or computed now."""
+        if self.is_folded:
+            return [(kernel, read_kernel(kernel)) for kernel in self.kernels]
         shared = _shared_kernels.find(self, training) if _shared_kernels.open_blocks else None
         if shared is None:
             tasks = self._tasks(training)
@@ -325,6 +358,33 @@ class Reparameterization(WrappedLayer):
 
     def _check_kernels(self) -> None:
         """Raise a `ValueError` if the kernels of the built layer are not what is wanted."""
+
+    def _fold_in_place(self) -> None:
+        """Give the layer the kernels that it computes with, and leave it to itself from now on.
+
+        What the wrapper would compute with them is the same.
+        """
+        folded = [ops.convert_to_numpy(value) for value in self._folded_weights()]
+        # A wrapper may add a variable of its own to those of the layer.
+        for variable, value in zip(weights_alone(self.layer), folded, strict=False):
+            variable.assign(value)
+        self.restart()
+        self.is_folded = True
+
+    def _call_folded(self, training: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if training and self.trainable and self.layer.trainable_variables:
+            warnings.warn(
+                f"Layer '{self.name}' ({type(self).__name__}) was folded: it trains as a plain "
+                "layer, without its wrapper.",
+                stacklevel=2,
+            )
+        return self.layer(*args, **kwargs)
+
+    def _plain_layer(self) -> keras.layers.Layer:
+        """The inner layer anew, without weights, with what the wrapper decides for it."""
+        plain = plain_class(self.layer).from_config(self._folded_config())
+        plain.trainable = plain.trainable and self.trainable
+        return plain
 
     def _folded_config(self) -> dict[str, Any]:
         """Configuration of the plain layer that computes what this wrapper does."""

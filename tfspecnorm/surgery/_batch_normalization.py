@@ -2,6 +2,7 @@
 
 import collections
 import math
+import warnings
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ from tfspecnorm import kernels
 from tfspecnorm.kernels import biases
 from tfspecnorm.kernels.containers import is_graph, layers_in
 from tfspecnorm.surgery.graph import Graph, graphs_in, tensors_in
-from tfspecnorm.surgery.rebuild import assign, carry_over, rebuild
+from tfspecnorm.surgery.rebuild import NotExchangedError, assign, carry_over, rebuild
 
 
 def followers(
@@ -53,7 +54,12 @@ def merged(
     if not removed:
         return model, []
     gone = {id(follower) for follower in removed.values()}
-    new_model, pairs = rebuild(model, with_bias, set(removed), gone, keeps_classes)
+    try:
+        new_model, pairs = rebuild(model, with_bias, set(removed), gone, keeps_classes)
+    except NotExchangedError as error:
+        names = sorted(follower.name for follower in removed.values())
+        warnings.warn(f"Batch normalizations {names} are not folded. {error}", stacklevel=4)
+        return model, []
     found = []
     for old, new in pairs:
         follower = removed.get(id(old))

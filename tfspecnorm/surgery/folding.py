@@ -1,16 +1,22 @@
 """Take wrappers and batch normalizations away: plain layers with the effective weights."""
 
+import contextlib
 import dataclasses
+from typing import Any
 
 import keras
+from keras import ops
 
 from tfspecnorm import kernels
 from tfspecnorm._util.arguments import check_boolean, check_model
+from tfspecnorm.kernels.attachment import plain_class, wrapper_around
+from tfspecnorm.kernels.containers import held_in, layers_in, walk
 from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization
 from tfspecnorm.surgery._exchange import weights_with
-from tfspecnorm.surgery.rebuild import assign, carry_over, rebuild
+from tfspecnorm.surgery.own_classes import is_wrapped_model, remake
+from tfspecnorm.surgery.rebuild import NotExchangedError, assign, carry_over, rebuild
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +29,8 @@ class FoldedLayer:
         wrapper: Class name of the wrapper, `None` for a layer without one.
         kernels: Names of the kernels that were replaced.
         batch_norm: Name of the `BatchNormalization` that was folded too, `None` without one.
+        stays: Whether the wrapper stays, because somebody's code makes it, and only calls its
+            layer.
     """
 
     name: str
@@ -30,16 +38,22 @@ class FoldedLayer:
     wrapper: str | None
     kernels: tuple[str, ...]
     batch_norm: str | None = None
+    stays: bool = False
 
 
 def fold(
-    model: keras.Model, report: bool = False, batch_norm: bool = False
+    model: keras.Model,
+    report: bool = False,
+    batch_norm: bool = False,
+    into: keras.Model | None = None,
 ) -> keras.Model | tuple[keras.Model, list[FoldedLayer]]:
     """A new model of plain layers that computes what the wrapped one computes in evaluation.
 
     Every wrapper becomes its inner layer, with that layer's name and the effective kernel;
     scales are multiplied in. Nothing of this package is left in the result: it loads and
-    exports without it.
+    exports without it. Only a wrapper that the code of a layer or of a model makes stays where it
+    is: it has the effective kernel, and does nothing but call its layer from now on. A model whose
+    class `wrap` kept has that class again.
 
     With `batch_norm=True` what a `BatchNormalization` that directly follows a layer computes in
     evaluation goes into that layer too, wrapped or not:
@@ -49,20 +63,22 @@ def fold(
     Guarantee: exact, but for the rounding of the new weights.
 
     Args:
-        model: Built Keras model: Sequential, Functional, or a subclass that can be rebuilt
-            from its configuration.
+        model: Built Keras model: Sequential, Functional, or of a class with a `get_config`.
         report: Whether to return what was folded too.
         batch_norm: Whether to fold batch normalizations. A layer without a bias gets one. Others
             than those that directly follow a layer stay: one behind an activation, one with other
-            inputs, one whose input serves elsewhere too, and one that is called several times.
+            inputs, one whose input serves elsewhere too, one that is called several times, and
+            one in a model whose class makes its layers.
+        into: Plain model of the same layers in the same order, which receives the weights and is
+            returned, or `None` to make a new model.
 
     Returns:
         New Keras model, not compiled, or with `report=True` a tuple of it and a list with one
         `FoldedLayer` for each layer that was folded. The given model is unchanged.
 
     Raises:
-        ValueError: If the model or a wrapper in it is not built, or a layer cannot be rebuilt
-            without its wrappers.
+        ValueError: If the model or a wrapper in it is not built, its class cannot be made anew
+            from its configuration, or `into` has other weights.
 
     Example:
 
@@ -82,7 +98,16 @@ def fold(
     check_model(model)
     check_boolean("report", report)
     check_boolean("batch_norm", batch_norm)
-    new_model, folded = _folded(model, batch_norm)
+    if into is None:
+        new_model, folded = _folded(model, batch_norm)
+    else:
+        check_model(into, "into")
+        if batch_norm:
+            raise ValueError(
+                "Argument `batch_norm` must be `False` with `into`: the layers of that model "
+                "stay. Received: batch_norm=True"
+            )
+        new_model, folded = into, _fold_into(model, into)
     return (new_model, folded) if report else new_model
 
 
@@ -111,42 +136,87 @@ def _without_wrappers(
     model: keras.Model, keeps_classes: bool
 ) -> tuple[keras.Model, dict[int, FoldedLayer]]:
     """The model without wrappers, and what was folded by the `id` of the new layer."""
-    wrappers = wrappers_in(model)
-    for layer in wrappers:
+    _check_wrappers_built(model)
+    if not is_wrapped_model(model):
+        # What cannot be exchanged, because somebody's code makes it, is folded where it is.
+        with contextlib.suppress(NotExchangedError):
+            return _exchanged(model, keeps_classes)
+    return _copied(model)
+
+
+def _check_wrappers_built(model: keras.Model) -> None:
+    for layer in wrappers_in(model):
         if not layer.built:
             raise ValueError(
                 "Argument `model` must be built before it is folded: call it on data first. "
                 f"Received: model '{model.name}' with unbuilt layer '{layer.name}'"
             )
-    chosen = {id(layer) for layer in wrappers}
-    new_model, pairs = rebuild(model, _plain, chosen, keeps_classes=keeps_classes)
-    if wrappers_in(new_model):
-        raise ValueError(
-            "Argument `model` must name its wrappers in its configuration: one that is made in "
-            "the code of a layer or a model cannot be folded. "
-            f"Received: model with {[part.name for part in wrappers_in(new_model)]}"
-        )
-    # A wrapper inside another layer goes by its own `id`, unless it is the only one there.
-    keys = {id(layer): id(layer) for layer in wrappers}
+
+
+def _exchanged(
+    model: keras.Model, keeps_classes: bool
+) -> tuple[keras.Model, dict[int, FoldedLayer]]:
+    """The model with plain layers in the place of wrappers, as far as its configuration knows."""
+    weights: dict[keras.layers.Layer, list[Any]] = {}
+    folded: dict[int, FoldedLayer] = {}
+
+    def plain(part: Any) -> keras.layers.Layer:
+        if is_wrapped_model(part):
+            copy, inside = _copied(part)
+            weights[part] = copy.weights
+            folded.update(inside)
+            return copy
+        weights[part] = part._folded_weights()
+        return part._plain_layer()
+
+    units = [p for p in walk(model, _is_exchanged, held_in) if p.is_unit]
+    chosen = {id(place.layer) for place in units}
+    new_model, pairs = rebuild(model, plain, chosen, keeps_classes=keeps_classes)
     for old, new in pairs:
-        inside = wrappers_in(old)
-        if len(inside) == 1:
-            keys[id(inside[0])] = id(new)
+        inside = [part for part in layers_in(old) if part in weights]
         if inside:
-            folded_weights = {part: part._folded_weights() for part in inside}
-            assign(new.weights, weights_with(old, folded_weights), old)
+            assign(new.weights, weights_with(old, {part: weights[part] for part in inside}), old)
         else:
             carry_over(old, new)
-    folded = {
-        keys[id(layer)]: FoldedLayer(
-            layer.layer.name,
-            type(layer.layer).__name__,
-            type(layer).__name__,
-            tuple(kernel.name for kernel in layer.kernels),
-        )
-        for layer in wrappers
-    }
+        wrappers = [part for part in inside if isinstance(part, Reparameterization)]
+        for part in wrappers:
+            # Inside another layer it goes by its own `id`, unless it is the only one there.
+            folded[id(new if len(wrappers) == 1 else part)] = _entry(part)
+        for part in wrappers_in(new):
+            folded[id(part)] = _folded_in_place(part)
     return new_model, folded
+
+
+def _is_exchanged(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, Reparameterization) or is_wrapped_model(layer)
+
+
+def _copied(model: keras.Model) -> tuple[keras.Model, dict[int, FoldedLayer]]:
+    """The model made anew by its class, whose attached layers become plain ones again."""
+    copy, pairs = remake(model)
+    folded = {}
+    for old, new in pairs:
+        around = wrapper_around(old)
+        if around is not old:
+            assign(new.weights, around._folded_weights(), old)
+            folded[id(new)] = _entry(around)
+        elif isinstance(new, Reparameterization):
+            folded[id(new)] = _folded_in_place(new)
+    return copy, folded
+
+
+def _folded_in_place(wrapper: Reparameterization) -> FoldedLayer:
+    wrapper._fold_in_place()
+    return dataclasses.replace(_entry(wrapper), stays=True)
+
+
+def _entry(wrapper: Reparameterization) -> FoldedLayer:
+    return FoldedLayer(
+        wrapper.layer.name,
+        plain_class(wrapper.layer).__name__,
+        type(wrapper).__name__,
+        tuple(kernel.name for kernel in wrapper.kernels),
+    )
 
 
 def _plain_entry(layer: keras.layers.Layer) -> FoldedLayer:
@@ -154,8 +224,18 @@ def _plain_entry(layer: keras.layers.Layer) -> FoldedLayer:
     return FoldedLayer(layer.name, type(layer).__name__, None, (kernel,))
 
 
-def _plain(wrapper: Reparameterization) -> keras.layers.Layer:
-    """The inner layer anew, with what the wrapper decides for it."""
-    plain = type(wrapper.layer).from_config(wrapper._folded_config())
-    plain.trainable = plain.trainable and wrapper.trainable
-    return plain
+def _fold_into(model: keras.Model, twin: keras.Model) -> list[FoldedLayer]:
+    """Gives a plain model of the same layers what the wrapped one computes with."""
+    _check_wrappers_built(model)
+    wrappers = wrappers_in(model)
+    values = weights_with(model, {part: part._folded_weights() for part in wrappers})
+    wanted = [tuple(value.shape) for value in values]
+    received = [tuple(variable.shape) for variable in twin.weights]
+    if wanted != received or wrappers_in(twin):
+        raise ValueError(
+            "Argument `into` must be a plain model with the layers of `model`, in the same order. "
+            f"Received: into={twin.name!r} with weights of shapes {received}, wanted {wanted}"
+        )
+    for variable, value in zip(twin.weights, values, strict=True):
+        variable.assign(ops.convert_to_numpy(value))
+    return [_entry(wrapper) for wrapper in wrappers]

@@ -44,7 +44,9 @@ def rebuild(
     def clone(layer: Any) -> Any:
         if id(layer) in removed:
             return _Removed()
-        if id(layer) not in clones:
+        if id(layer) not in clones and id(layer) in chosen:
+            clones[id(layer)] = remade(layer)
+        elif id(layer) not in clones:
             make = maker_of(layer, keeps_classes) if is_graph(layer) else None
             if make is not None:
                 clones[id(layer)] = _clone_graph(layer, clone, make)
