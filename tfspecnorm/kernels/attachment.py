@@ -132,6 +132,7 @@ def attach(wrapper: Any) -> None:
     """
     layer = wrapper.layer
     layer._attachment = Attachment(wrapper)
+    wrapper.is_attached = True
     keep_in(layer, layer._attachment.state)
     read = tuple(k.name for k in wrapper.kernels if getattr(layer, k.name, None) is k.variable)
     layer.__class__ = _attached_class(type(layer), type(wrapper), read)

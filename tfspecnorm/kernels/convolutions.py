@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 
-from tfspecnorm.kernels.registry import Kernel, register
+from tfspecnorm.kernels.kernel import Kernel
+from tfspecnorm.kernels.registry import register
 from tfspecnorm.norms.linear_map import (
     Window,
     convolution,

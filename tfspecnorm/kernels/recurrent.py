@@ -9,7 +9,8 @@ from keras import tree
 
 from tfspecnorm.kernels.convolutions import window_of
 from tfspecnorm.kernels.dense import matrix_kernel
-from tfspecnorm.kernels.registry import Kernel, register, register_holder
+from tfspecnorm.kernels.kernel import Kernel
+from tfspecnorm.kernels.registry import register, register_holder
 from tfspecnorm.norms.linear_map import convolution, window
 
 _Layer = keras.layers.Layer

@@ -36,6 +36,10 @@ Pairs = list[tuple[keras.layers.Layer, keras.layers.Layer]]
 _REFUSALS = (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
+class NotCopiedError(ValueError):
+    """A model cannot be made anew from its configuration."""
+
+
 class _WrappedModel:
     """What the class of a model with attached layers has before its own."""
 
@@ -100,7 +104,7 @@ def remake(model: keras.Model) -> tuple[keras.Model, Pairs]:
     """A copy of a model by its configuration, without attached wrappers, and the pairs of layers.
 
     Raises:
-        ValueError: If the configuration does not make the model anew.
+        NotCopiedError: If the configuration does not make the model anew.
     """
     with serialized_without_wrappers():
         try:
@@ -112,7 +116,7 @@ def remake(model: keras.Model) -> tuple[keras.Model, Pairs]:
             for old, new in pairs:
                 carry_over_own(old, new)
         except _REFUSALS as error:
-            raise ValueError(
+            raise NotCopiedError(
                 f"Model '{model.name}' (of class {plain_class(model).__name__}) cannot be copied "
                 "by its configuration. Its class, and those of the layers in it, must have a "
                 "`get_config` that returns the arguments of the constructor, and `from_config` and "
