@@ -38,7 +38,7 @@ def serialized_without_wrappers() -> Iterator[None]:
 
 def wrapper_around(layer: Any) -> Any:
     """The wrapper that a layer is attached to, or the layer itself."""
-    attachment = vars(layer).get("_attachment")
+    attachment = getattr(layer, "_attachment", None)
     return layer if attachment is None else attachment.wrapper
 
 

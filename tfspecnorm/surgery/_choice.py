@@ -49,24 +49,26 @@ def chosen_in(
 ) -> list[keras.layers.Layer]:
     """The chosen layers, outermost first: what a chosen or wrapped layer holds is part of it."""
 
+    def is_wanted(layer: keras.layers.Layer) -> bool:
+        return (where is None or bool(where(layer))) and rule(layer) is not None
+
     def is_met(layer: keras.layers.Layer) -> bool:
-        if isinstance(layer, Reparameterization) or is_unit(layer):
+        if isinstance(layer, Reparameterization):
             return True
         if is_graph(layer) or isinstance(layer, keras.layers.InputLayer):
             return False
-        if isinstance(layer, _LOOPS):
-            return any(map(is_unit, layers_in(layer)))
-        if where is not None and where(layer) and rule(layer) and has_unknown_matrix(layer):
+        if is_unit(layer):
+            return is_wanted(layer)
+        if where is not None and is_wanted(layer) and has_unknown_matrix(layer):
             kernels.check_registered(layer)
-        # There is nothing to wrap in it, or layers in it that `where` is asked for.
-        return False
+        # Otherwise there is nothing to wrap in it, or there are layers in it to be asked for.
+        return (
+            isinstance(layer, _LOOPS) and any(map(is_unit, layers_in(layer))) and is_wanted(layer)
+        )
 
     def is_chosen(place: Place) -> bool:
-        layer = place.layer
-        if not place.is_unit or isinstance(layer, Reparameterization) or not layer.built:
+        if not place.is_unit or isinstance(place.layer, Reparameterization):
             return False
-        if where is None:
-            return rule(layer) is not None and not is_position_table(place)
-        return bool(where(layer)) and rule(layer) is not None
+        return place.layer.built and (where is not None or not is_position_table(place))
 
     return [place.layer for place in walk(model, is_met, held_in) if is_chosen(place)]

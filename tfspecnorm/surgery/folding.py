@@ -203,22 +203,21 @@ def _exchanged(
         weights[part] = part._folded_weights()
         return part._plain_layer()
 
-    units = [p for p in walk(model, _is_exchanged, held_in) if p.is_unit]
-    chosen = {id(place.layer) for place in units}
-    new_model, pairs = rebuild(model, plain, chosen, keeps_classes=keeps_classes)
+    units = [p.layer for p in walk(model, _is_exchanged, held_in) if p.is_unit]
+    new_model, pairs = rebuild(model, plain, set(map(id, units)), keeps_classes=keeps_classes)
+    keys: dict[int, int] = {}
     for old, new in pairs:
         inside = [part for part in layers_in(old) if part in weights]
         if inside:
             assign(new.weights, weights_with(old, {part: weights[part] for part in inside}), old)
         else:
             carry_over(old, new)
-        wrappers = [part for part in inside if isinstance(part, Reparameterization)]
-        for part in wrappers:
-            # Inside another layer it goes by its own `id`, unless it is the only one there.
-            folded[id(new if len(wrappers) == 1 else part)] = _entry(part)
+        # A wrapper inside another layer goes by its own `id`, unless it is the only one there.
+        keys |= {id(inside[0]): id(new)} if len(inside) == 1 else {}
         for part in wrappers_in(new):
             folded[id(part)] = _folded_in_place(part)
-    return new_model, folded
+    exchanged = [part for part in units if part in weights and not is_wrapped_model(part)]
+    return new_model, {keys.get(id(p), id(p)): _entry(p) for p in exchanged} | folded
 
 
 def _is_exchanged(layer: keras.layers.Layer) -> bool:
