@@ -1,6 +1,7 @@
 """Which layers are measured, under which names; bad arguments."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 

@@ -15,7 +15,7 @@ from tfspecnorm.analysis._decomposition import Extremes, extremes
 from tfspecnorm.analysis._inventory import Place, places
 from tfspecnorm.analysis._linear import ROUNDING, certified_norm
 from tfspecnorm.analysis._records import KernelRecord, SpectralReport
-from tfspecnorm.analysis._walk import Call, input_signals, walk
+from tfspecnorm.analysis._walk import Call, Passed, input_signals, walk
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.kernels.undescribed import why_undescribed
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
@@ -119,10 +119,10 @@ def _input_shapes(model: keras.Model, input_shape: Any) -> dict[int, tuple | Non
         return {}
     sizes: dict[int, tuple | None] = {}
 
-    def visit(call: Call) -> float:
+    def visit(call: Call) -> Passed:
         shape = tuple(call.inputs[0].tensor.shape) if len(call.inputs) == 1 else None
         sizes[id(call.layer)] = _larger(sizes.get(id(call.layer), shape), shape)
-        return 1.0
+        return Passed(1.0)
 
     walk(model, input_signals(model, input_shape), visit)
     return sizes

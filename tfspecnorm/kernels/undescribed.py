@@ -34,6 +34,15 @@ def why_undescribed(layer: Any) -> str:
     try:
         kernels_of(layer)
     except ValueError as error:
-        reason, _, _ = str(error).partition(". Received:")
-        return reason.replace("Argument `layer` must", "the layer must")
+        return as_reason(error)
     return NO_DESCRIPTION
+
+
+def as_reason(error: ValueError) -> str:
+    """What a refused layer must be, without what was received.
+
+    >>> as_reason(ValueError("Argument `layer` must be built. Received: layer=Dense"))
+    'the layer must be built'
+    """
+    reason, _, _ = str(error).partition(". Received:")
+    return reason.replace("Argument `layer` must", "the layer must")
