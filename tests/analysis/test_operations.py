@@ -34,10 +34,14 @@ def as_one(function, shapes):
     return flat
 
 
-def slope(function, shapes, points):
+def slope(function, shapes, points, step=None):
     """The largest singular value of the Jacobians at some points, by LAPACK."""
     flat = as_one(function, shapes)
-    return max(tools.largest_singular_value(jacobian(flat, point)) for point in points)
+    with tools.double_precision():
+        is_exact = flat(np.asarray(points, "float64")).dtype == "float64"
+    # Some functions of Keras are in single precision on JAX and PyTorch, whatever they are given.
+    step = step or (1e-6 if is_exact else 2e-2)
+    return max(tools.largest_singular_value(jacobian(flat, point, step)) for point in points)
 
 
 def random_points(shapes, count=5, scale=2.0):
@@ -46,11 +50,11 @@ def random_points(shapes, count=5, scale=2.0):
 
 
 def table(x):
-    return tools.random(4, seed=3, dtype=keras.backend.standardize_dtype(x.dtype))
+    return ops.cast(tools.random(4, seed=3), x.dtype)
 
 
 def ones(x):
-    return np.ones((3, 1), keras.backend.standardize_dtype(x.dtype))
+    return ops.ones((3, 1), x.dtype)
 
 
 # Each is linear, and its constant the norm of the map.
@@ -63,7 +67,7 @@ LINEAR = {
     "einsum": lambda x: ops.einsum("bij->bji", x),
     "flip": lambda x: ops.flip(x, 1),
     "roll": lambda x: ops.roll(x, 2, axis=1),
-    "reversed": lambda x: x[:, ::-1],
+    "steps": lambda x: x[:, ::2],
     "repeat": lambda x: ops.repeat(x, 3, axis=2),
     "tile": lambda x: ops.tile(x, (1, 2, 1)),
     "take": lambda x: ops.take(x, [0, 0, 2], axis=1),
@@ -92,7 +96,7 @@ def test_linear_operations_have_the_norm_of_their_matrix(case):
     function = LINEAR[case]
     report = bound_of(function, SHAPE)
     assert report.certified
-    expected = slope(function, [SHAPE], np.ones((1, 12)))
+    expected = slope(function, [SHAPE], np.ones((1, 12)), step=1.0)
     np.testing.assert_allclose(report.bound, expected, rtol=1e-6)
 
 
@@ -129,10 +133,10 @@ def test_curved_operations_are_never_steeper(case):
     function, steepest = CURVED[case]
     report = bound_of(function, SHAPE)
     assert report.certified
-    assert slope(function, [SHAPE], random_points([SHAPE])) <= report.bound * (1 + 1e-6)
+    assert slope(function, [SHAPE], random_points([SHAPE])) <= report.bound * (1 + 2e-5)
     if steepest is not None:
         found = slope(function, [SHAPE], np.full((1, 12), steepest))
-        np.testing.assert_allclose(found, report.bound, rtol=1e-4)
+        np.testing.assert_allclose(found, report.bound, rtol=2e-4)
 
 
 def flat_then_steep(x):
