@@ -12,6 +12,7 @@ from tests.analysis.models import OneModel, called, model_of
 from tests.analysis.oracles import matrix_of_linear
 from tfspecnorm import lipschitz_bound
 from tfspecnorm.analysis import constant_of, register_constant
+from tfspecnorm.layers import SpectralNorm
 
 
 class Residual(layers.Layer):
@@ -80,6 +81,26 @@ def test_a_model_with_a_call_of_its_own_has_a_report_and_takes_a_constant():
     assert tools.largest_singular_value(matrix_of_linear(model, (3,))) <= report.bound
     with pytest.raises(ValueError, match="Argument `input_shape` must be a shape.*Received"):
         lipschitz_bound(model, 3)
+
+
+def test_wrappers_in_a_model_that_cannot_be_folded():
+    """A layer beside them cannot be made anew from its configuration."""
+
+    class Clipped(layers.Layer):
+        def __init__(self, function, **kwargs):
+            super().__init__(**kwargs)
+            self.function = function
+
+        def call(self, inputs):
+            return self.function(inputs)
+
+    register_constant(Clipped, lambda layer, input_shape: 1.0)
+    wrapped = SpectralNorm(layers.Dense(3, activation="sigmoid"), scale=2.0)
+    model = model_of(lambda x: Clipped(ops.relu)(wrapped(x)), (4,))
+    wrapped.layer.kernel.assign(tools.random(4, 3))
+    report = lipschitz_bound(model)
+    assert report.certified
+    np.testing.assert_allclose(report.bound, 2.0 * 0.25, rtol=1e-3)
 
 
 def test_a_subclass_that_computes_otherwise_is_unknown():

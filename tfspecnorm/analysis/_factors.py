@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import keras
+from keras import ops
 
 from tfspecnorm.analysis._constants import constant_of
 from tfspecnorm.analysis._merging import Operand, merge_of, operands_of, times
@@ -12,6 +13,7 @@ from tfspecnorm.analysis._reasons import reason_for
 from tfspecnorm.analysis._sizes import size_of_output
 from tfspecnorm.analysis._walk import Call, Passed
 from tfspecnorm.kernels.undescribed import as_reason
+from tfspecnorm.layers.reparameterization import Reparameterization
 
 _UNBOUNDED = Passed(math.inf)
 
@@ -67,11 +69,26 @@ def _factor_of(call: Call) -> Factor | None:
     if len(call.inputs) != 1:
         return None
     (signal,) = call.inputs
-    factor = constant_of(call.layer, tuple(signal.tensor.shape))
-    size = size_of_output(call.layer, signal.size)
+    layer, shape = call.layer, tuple(signal.tensor.shape)
+    if isinstance(layer, Reparameterization):
+        layer = _without(layer, shape)
+    factor = constant_of(layer, shape)
+    size = size_of_output(layer, signal.size)
     if factor is None:
         return Factor(math.inf, Passed(math.inf, size))
     return Factor(factor, Passed(times(factor, signal.constant), size))
+
+
+def _without(wrapper: Reparameterization, shape: tuple) -> keras.layers.Layer:
+    """The layer in a wrapper anew, with the kernels that the wrapper computes with.
+
+    For models that cannot be folded as a whole.
+    """
+    plain = type(wrapper.layer).from_config(wrapper._folded_config())
+    plain.build(shape)
+    for variable, value in zip(plain.weights, wrapper._folded_weights(), strict=True):
+        variable.assign(ops.convert_to_numpy(value))
+    return plain
 
 
 def _of_operation(call: Call) -> Factor | None:

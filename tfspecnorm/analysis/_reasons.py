@@ -105,10 +105,7 @@ def reason_for_own(layer: Any) -> str:
     """Why a layer or model of a user's own has no constant."""
     name = type(layer).__name__
     if isinstance(layer, Reparameterization):
-        return (
-            "what this wrapper makes of its layer is not known, because a layer of the model makes "
-            "wrappers in its own code, so that it cannot be folded"
-        )
+        return f"no constant is known for the {type(layer.layer).__name__} in it"
     register = f"If you can prove one, give it to {REGISTER}({name}, rule)"
     if isinstance(layer, keras.Model):
         return (

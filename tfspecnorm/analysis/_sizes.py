@@ -13,7 +13,7 @@ from tfspecnorm.analysis._table import known_base
 
 # |f(x)| for every x.
 _BOUNDED = {
-    **dict.fromkeys(("sigmoid", "hard_sigmoid", "sparse_sigmoid", "softmax", "sparsemax"), 1.0),
+    **dict.fromkeys(("sigmoid", "hard_sigmoid", "sparse_sigmoid", "softmax"), 1.0),
     **dict.fromkeys(("tanh", "hard_tanh", "softsign"), 1.0),
     "relu6": 6.0,
 }

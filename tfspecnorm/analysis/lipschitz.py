@@ -101,13 +101,13 @@ def _layer_factor(path: str, layer: Any, value: float, reason: str | None) -> La
 
 
 def _folded(model: keras.Model) -> keras.Model:
-    """The model without wrappers, or with those in layers whose code makes them."""
+    """The model without wrappers, or as it is if a layer cannot be rebuilt without them."""
     if not wrappers_in(model):
         return model
     try:
         return fold_for_inference(model)
-    except ValueError:
-        # What is left of the wrappers has no bound.
+    except (NotImplementedError, TypeError, ValueError):
+        # As Keras says of configurations that do not make a layer anew.
         return model
 
 
