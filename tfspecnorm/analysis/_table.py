@@ -19,7 +19,9 @@ def register_constant(layer_class: type, rule: Rule | None = None) -> Callable[.
 
     The rule promises ‖layer(x) − layer(y)‖₂ ≤ L·‖x − y‖₂ at inference, for all inputs x and y of
     the shape, each norm taken over all entries. Where classes of a layer's inheritance have
-    several rules, that of the nearest class counts.
+    several rules, that of the nearest class counts. The rule of a layer that holds layers can use
+    `constant_of` for each of them. A subclass of `keras.Model` with a `call` of its own has a rule
+    in the same way.
 
     Args:
         layer_class: Subclass of `keras.layers.Layer`; its own subclasses are covered too,
