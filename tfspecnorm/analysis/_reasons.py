@@ -7,6 +7,7 @@ import keras
 from tfspecnorm.analysis._merging import is_of_keras
 from tfspecnorm.analysis._table import known_base
 from tfspecnorm.analysis._walk import Call
+from tfspecnorm.kernels.attachment import plain_class
 from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.layers.reparameterization import Reparameterization
 
@@ -88,7 +89,7 @@ def _reason_for_layer(call: Call) -> str:
     if type(layer).__name__ in _MERGES:
         return _REPEATED + ", or give the inputs one shape"
     if isinstance(layer, keras.layers.TimeDistributed):
-        return f"no constant is known for the {type(layer.layer).__name__} in it"
+        return f"no constant is known for the {plain_class(layer.layer).__name__} in it"
     activation = getattr(layer, "activation", None)
     if activation is not None and known_base(layer) is not None:
         name = getattr(activation, "__name__", type(activation).__name__)
@@ -103,9 +104,9 @@ def _reason_for_layer(call: Call) -> str:
 
 def reason_for_own(layer: Any) -> str:
     """Why a layer or model of a user's own has no constant."""
-    name = type(layer).__name__
+    name = plain_class(layer).__name__
     if isinstance(layer, Reparameterization):
-        return f"no constant is known for the {type(layer.layer).__name__} in it"
+        return f"no constant is known for the {plain_class(layer.layer).__name__} in it"
     register = f"If you can prove one, give it to {REGISTER}({name}, rule)"
     if isinstance(layer, keras.Model):
         return (

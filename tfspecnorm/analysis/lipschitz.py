@@ -13,6 +13,7 @@ from tfspecnorm.analysis._lipschitz_report import LayerFactor, LipschitzReport
 from tfspecnorm.analysis._merging import merge_of, operands_of
 from tfspecnorm.analysis._reasons import reason_for_own
 from tfspecnorm.analysis._walk import Call, Passed, Signal, input_signals, walk
+from tfspecnorm.kernels.attachment import plain_class
 from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.surgery.folding import fold_for_inference
 from tfspecnorm.surgery.graph import runs_its_layers
@@ -97,7 +98,7 @@ def _layer_factor(path: str, layer: Any, value: float, reason: str | None) -> La
             "Argument `model` must have finite weights. "
             f"Received: layer '{path}' with a norm that is not a number"
         )
-    return LayerFactor(path, type(layer).__name__, value, math.isfinite(value), reason)
+    return LayerFactor(path, plain_class(layer).__name__, value, math.isfinite(value), reason)
 
 
 def _folded(model: keras.Model) -> keras.Model:

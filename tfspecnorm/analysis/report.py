@@ -17,6 +17,7 @@ from tfspecnorm.analysis._linear import ROUNDING, certified_norm
 from tfspecnorm.analysis._records import KernelRecord, SpectralReport
 from tfspecnorm.analysis._walk import Call, Passed, input_signals, walk
 from tfspecnorm.kernels import Kernel
+from tfspecnorm.kernels.attachment import plain_class
 from tfspecnorm.kernels.undescribed import why_undescribed
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.layers._listing import plain
@@ -98,7 +99,7 @@ def _undescribed(place: Place, matrix: keras.Variable) -> KernelRecord:
     layer = plain(place.layer)
     return KernelRecord(
         layer=place.path,
-        layer_class=type(layer).__name__,
+        layer_class=plain_class(layer).__name__,
         kernel=matrix.name,
         kind=None,
         shape=tuple(matrix.shape),
@@ -155,7 +156,7 @@ def _record(place: Place, shape: tuple | None, kernel: Kernel, value: np.ndarray
         operator_norm, guarantee, bound = ends.largest, norms.EXACT, ends.largest * ROUNDING
     return KernelRecord(
         layer=place.path,
-        layer_class=type(inner).__name__,
+        layer_class=plain_class(inner).__name__,
         kernel=kernel.name,
         kind=linear_map.kind,
         shape=tuple(linear_map.kernel_shape),
@@ -200,7 +201,7 @@ def _normalization(
     """What a wrapper is called, its σ, and whether its norm holds at the size."""
     if not isinstance(layer, Reparameterization):
         return None, None, None
-    name = type(layer).__name__
+    name = plain_class(layer).__name__
     if not isinstance(layer, DividedByNorm):
         return name, None, True
     norm = layer.kernel_norms[kernel.name]

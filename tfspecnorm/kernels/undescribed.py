@@ -5,8 +5,9 @@ from typing import Any
 import keras
 
 from tfspecnorm.kernels.containers import held_in, layers_in, parts_of
+from tfspecnorm.kernels.description import kernels_of
 from tfspecnorm.kernels.holders import own_matrices
-from tfspecnorm.kernels.registry import is_registered, kernels_of
+from tfspecnorm.kernels.registry import is_registered
 
 NO_DESCRIPTION = "no description: see tfspecnorm.kernels.register"
 
