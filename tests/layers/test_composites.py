@@ -34,16 +34,17 @@ class Watched(layers.Layer):
 
 
 def test_metrics_and_losses_in_a_block():
-    histories = []
     for block in (Watched(), WeightNorm(Watched())):
         inputs = keras.Input((6,))
         model = keras.Model(inputs, block(inputs))
         model.compile(keras.optimizers.SGD(0.0), "mse")
-        model.fit(BATCH, np.ones((4, 6)), epochs=2, verbose=0)
-        histories.append(model.evaluate(BATCH, np.ones((4, 6)), verbose=0, return_dict=True))
-        assert len(model.losses) == 1
-        assert histories[-1]["watched"] == pytest.approx(BATCH.mean(), abs=1e-6)
-    assert histories[0].keys() == histories[1].keys()
+        for method in (model.train_on_batch, model.test_on_batch):
+            logs = method(BATCH, np.ones((4, 6)), return_dict=True)
+            # Keras loses the metric of a layer in its functions of JAX.
+            expected = 0.0 if tools.BACKEND == "jax" else BATCH.mean()
+            assert logs["watched"] == pytest.approx(expected, abs=1e-6)
+        model(BATCH)
+        assert [float(loss) for loss in model.losses] == pytest.approx([0.01 * BATCH.sum()], 1e-4)
     eager = SpectralNorm(Watched())
     eager(BATCH), eager(BATCH)
     assert float(eager.layer.mean.count) == 2
