@@ -207,9 +207,13 @@ class DividedByNorm(Reparameterization):
         self, kernel: Kernel, value: Any, found: dict[str, tuple[Task, Measurement]]
     ) -> Any:
         """W or W·c/σ, of the last factor of a map; W or W/σ of another one."""
-        factors = [found[factor.name] for factor in self._parts.factors[kernel.name]]
-        limit = self.bound * math.prod(certain_share(task, part.sigma) for task, part in factors)
-        norm = math.prod(task.size * part.sigma for task, part in factors)
+        share = norm = 1.0
+        # No `math.prod`: of a generator of tensors `torch.compile` makes no graph.
+        for factor in self._parts.factors[kernel.name]:
+            task, measured = found[factor.name]
+            share = share * certain_share(task, measured.sigma)
+            norm = norm * (task.size * measured.sigma)
+        limit = self.bound * share
         task, measured = found[kernel.name]
         divided = quotient(task.kernel, measured)
         if self._parts.is_last[kernel.name]:

@@ -48,14 +48,27 @@ def sides_of(linear_map: LinearMap) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def sides(kernel: Any, linear_map: LinearMap, library: ModuleType = ops) -> Sides:
     """Both sides of a kernel: of a tensor, or of an array with `library=numpy`."""
+    return sides_of_views(*views(kernel, linear_map, library), library)
+
+
+def views(kernel: Any, linear_map: LinearMap, library: ModuleType = ops) -> tuple[Any, ...]:
+    """What `sides` are made of: matrices of the kernel and of its adjoint, and their tables."""
     view = linear_map.as_convolution
-    forward, backward = tables(axes_of(linear_map))
-    matrix, adjoint = view.matrix(kernel, library), view.adjoint.matrix(kernel, library)
+    matrices = view.matrix(kernel, library), view.adjoint.matrix(kernel, library)
+    both = tables(axes_of(linear_map))
+    return *matrices, *(both if library is np else [constant(table, kernel) for table in both])
+
+
+def sides_of_views(
+    matrix: Any, adjoint: Any, forward: Any, backward: Any, library: ModuleType = ops
+) -> Sides:
+    """Both sides from what `views` returns."""
     product = _chunked if library is np else _product
     return Sides(
         lambda inputs: product(inputs, forward, matrix),
         lambda outputs: product(outputs, backward, adjoint),
-        *sides_of(linear_map),
+        (backward.shape[0], adjoint.shape[-1]),
+        (forward.shape[0], matrix.shape[-1]),
     )
 
 
@@ -87,10 +100,10 @@ def leading_of(
     return left, value * largest, right
 
 
-def _product(pixels: Any, table: np.ndarray, matrix: Any) -> Any:
+def _product(pixels: Any, table: Any, matrix: Any) -> Any:
     padded = ops.concatenate([pixels, ops.zeros_like(pixels[..., :1, :])], axis=-2)
-    gathered = ops.take(padded, constant(table, pixels), axis=-2)
-    gathered = ops.reshape(gathered, (*pixels.shape[:-2], len(table), -1))
+    gathered = ops.take(padded, table, axis=-2)
+    gathered = ops.reshape(gathered, (*pixels.shape[:-2], table.shape[0], -1))
     return gathered @ matrix
 
 

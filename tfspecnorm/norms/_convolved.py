@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from tfspecnorm._backend.compiled import compiled
-from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.operations import ops, uncompiled
 from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms import _grid_maximum, _lanczos
-from tfspecnorm.norms._application import leading_of, sides, sides_of
+from tfspecnorm.norms._application import leading_of, sides, sides_of, sides_of_views, views
 from tfspecnorm.norms._block import Block, block_step, further_start
 from tfspecnorm.norms._geometry import sizes_known
 from tfspecnorm.norms._vectors import normalized
@@ -68,8 +68,7 @@ class Convolved(Block):
         linear_map = self.sized(linear_map)
         shapes = self.state_shapes(linear_map)
         return _searched(
-            ops.convert_to_tensor(kernel),
-            linear_map=linear_map,
+            *views(ops.convert_to_tensor(kernel), linear_map),
             shapes=(shapes["vector_u"], shapes["vector_v"], shapes["vector_u"][:-1]),
         )
 
@@ -147,11 +146,12 @@ def _iteration(linear_map: LinearMap) -> Callable[..., tuple[Any, Any]]:
     return iterate
 
 
+@uncompiled
 @traced_once(sizes_matter=True, always=True)
-def _searched(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
+def _searched(matrix: Any, *others: Any) -> tuple[Any, Any, Any]:
     """Both leading vectors of each block, by iteration on the smaller side, and a bound."""
-    both = sides(kernel, linear_map)
-    blocks = linear_map.as_convolution.matrix_shape[:-2]
+    both = sides_of_views(matrix, *others)
+    blocks = matrix.shape[:-2]
 
     def apply(vector: Any) -> Any:
         return _flat(both.apply(_unflat(vector, both.input_shape)))
@@ -164,7 +164,7 @@ def _searched(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
         adjoint,
         (*blocks, math.prod(both.input_shape)),
         (*blocks, math.prod(both.output_shape)),
-        kernel,
+        matrix,
     )
     return vector_u, vector_v, bound
 

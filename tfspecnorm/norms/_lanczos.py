@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._backend.operations import constant, ops, uncompiled
+from tfspecnorm._backend.operations import constant, ops
 from tfspecnorm.norms._squaring import leading_eigenvector
 from tfspecnorm.norms._vectors import even, normalized, scattered, times
 
@@ -29,7 +29,6 @@ _LEAST_CYCLES = 3
 _TOLERANCE = 2e-4
 
 
-@uncompiled
 def leading_vector(
     product: Callable[[Any], Any], shape: tuple[int, ...], like: Any
 ) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfspecnorm._backend.compiled import compiled
-from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.operations import ops, uncompiled
 from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms import _lanczos, _matrices, _squaring
 from tfspecnorm.norms._block import Block, block_step, further_start
@@ -178,6 +178,7 @@ def _measured(
     return vector_u, vector_v, *further, left, sigma, inverse_of(sigma)
 
 
+@uncompiled
 @traced_once(sizes_matter=True, always=True)
 def _searched(matrix: Any) -> tuple[Any, Any, Any]:
     """Both leading vectors of a large matrix, by iteration on its smaller side, and a bound."""
