@@ -24,13 +24,13 @@ class Frobenius(norms.Norm):
     def converged(self, kernel, linear_map):
         return float(np.linalg.norm(kernel))
 
-    def __call__(self, kernel, state, linear_map, power_iterations=0, jit_compile=False):
-        return norms.Measurement(ops.sqrt(ops.sum(ops.square(kernel))), state)
+    def measure(self, task):
+        return norms.Measurement(ops.sqrt(ops.sum(ops.square(task.kernel))), task.state)
 
 
 class Doubled(norms.Matrix):
-    def __call__(self, *arguments, **options):
-        measured = super().__call__(*arguments, **options)
+    def measure(self, task):
+        measured = super().measure(task)
         return measured._replace(sigma=2.0 * measured.sigma)
 
 
@@ -41,8 +41,8 @@ class Batched(Doubled):
 
 
 class Halving:
-    def __call__(self, *arguments, **options):
-        measured = super().__call__(*arguments, **options)
+    def measure(self, task):
+        measured = super().measure(task)
         return measured._replace(sigma=0.5 * measured.sigma)
 
 
@@ -129,7 +129,7 @@ def test_the_abstract_methods():
 
 def test_an_object_that_only_looks_like_a_norm():
     class Pretending:
-        state_shapes = initial_state = search = upper_bound = guarantee = __call__ = print
+        state_shapes = initial_state = search = upper_bound = guarantee = measure = print
 
     with pytest.raises(ValueError, match=r"`tfspecnorm\.norms\.Norm`.*Received: norm="):
         norms.get(Pretending())

@@ -15,7 +15,7 @@ from tfspecnorm.norms._application import leading_of, sides, sides_of, sides_of_
 from tfspecnorm.norms._block import Block, block_step, further_start
 from tfspecnorm.norms._geometry import sizes_known
 from tfspecnorm.norms._vectors import normalized
-from tfspecnorm.norms.base import ESTIMATE, Measurement
+from tfspecnorm.norms.base import ESTIMATE, Measurement, Task
 from tfspecnorm.norms.linear_map import LinearMap
 
 
@@ -72,24 +72,17 @@ class Convolved(Block):
             shapes=(shapes["vector_u"], shapes["vector_v"], shapes["vector_u"][:-1]),
         )
 
-    def __call__(
-        self,
-        kernel: Any,
-        state: dict[str, Any],
-        linear_map: LinearMap,
-        power_iterations: int = 0,
-        jit_compile: bool = False,
-    ) -> Measurement:
+    def measure(self, task: Task) -> Measurement:
         """The vectors are constants for the gradient, which is differentiated automatically."""
-        linear_map = self.sized(linear_map)
-        kernel = ops.convert_to_tensor(kernel)
+        linear_map, iterations = self.sized(task.linear_map), task.power_iterations
+        kernel = ops.convert_to_tensor(task.kernel)
         vectors = {
             name: ops.cast(ops.convert_to_tensor(value), kernel.dtype)
-            for name, value in state.items()
+            for name, value in task.state.items()
         }
         vector_u, vector_v = vectors.pop("vector_u"), vectors.pop("vector_v")
         both = sides(kernel, linear_map)
-        if power_iterations and vectors:
+        if iterations and vectors:
             ((name, further),) = vectors.items()
             fixed = sides(ops.stop_gradient(kernel), linear_map)
             vector_v, image, further = block_step(
@@ -97,16 +90,14 @@ class Convolved(Block):
                 further,
                 lambda rows: _of_rows(rows, fixed.adjoint, both.output_shape),
                 lambda rows: _of_rows(rows, both.apply, both.input_shape),
-                power_iterations,
+                iterations,
             )
             vector_v, vectors = ops.stop_gradient(vector_v), {name: further}
         else:
-            if power_iterations:
+            if iterations:
                 iterate = _iteration(linear_map)
-                step = compiled(iterate) if jit_compile else iterate
-                vector_u, vector_v = step(
-                    ops.stop_gradient(kernel), vector_u, vector_v, power_iterations
-                )
+                step = compiled(iterate) if task.jit_compile else iterate
+                vector_u, vector_v = step(ops.stop_gradient(kernel), vector_u, vector_v, iterations)
             vector_v = ops.stop_gradient(vector_v)
             image = _flat(both.apply(_unflat(vector_v, both.input_shape)))
         vector_u = normalized(ops.stop_gradient(image), vector_u)

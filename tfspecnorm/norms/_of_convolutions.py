@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm.norms.base import Measurement, Norm
+from tfspecnorm.norms.base import Measurement, Norm, Task
 from tfspecnorm.norms.linear_map import LinearMap
 
 
@@ -44,7 +44,5 @@ class OfConvolutions(Norm):
     def upper_bound(self, kernel: Any, linear_map: LinearMap) -> Any:
         return self._for(linear_map).upper_bound(kernel, linear_map)
 
-    def __call__(
-        self, kernel: Any, state: dict[str, Any], linear_map: LinearMap, *given: Any, **options: Any
-    ) -> Measurement:
-        return self._for(linear_map)(kernel, state, linear_map, *given, **options)
+    def measure(self, task: Task) -> Measurement:
+        return self._for(task.linear_map).measure(task)

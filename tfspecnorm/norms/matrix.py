@@ -108,30 +108,24 @@ class Matrix(Block):
         shapes = ((*blocks, outputs), (*blocks, inputs), tuple(blocks))
         return _searched(matrix, shapes=shapes)
 
-    def __call__(
-        self,
-        kernel: Any,
-        state: dict[str, Any],
-        linear_map: LinearMap,
-        power_iterations: int = 0,
-        jit_compile: bool = False,
-    ) -> Measurement:
+    def measure(self, task: Task) -> Measurement:
         """σ, the next state, and the gradient's factors: with constant vectors ∂σ/∂W = v uᵀ."""
-        matrix = ops.convert_to_tensor(kernel)
+        linear_map = task.linear_map
+        matrix = ops.convert_to_tensor(task.kernel)
         if not linear_map.is_matrix:
             matrix = linear_map.matrix(matrix)
         vectors, shapes = {}, []
-        for name, value in state.items():
+        for name, value in task.state.items():
             # Without an iteration the leading vectors are all that is needed.
-            if power_iterations or name.startswith("vector"):
+            if task.power_iterations or name.startswith("vector"):
                 vectors[name] = ops.convert_to_tensor(value)
                 shapes.append(vectors[name].shape)
         *moved, left, sigma, inverse = _measured(
             matrix,
             *vectors.values(),
             shapes=(*shapes, shapes[1], (), ()),
-            iterations=power_iterations,
-            jit_compile=jit_compile,
+            iterations=task.power_iterations,
+            jit_compile=task.jit_compile,
         )
         direction = (OuterProduct(linear_map, left, moved[0]),)
         return Measurement(sigma, dict(zip(vectors, moved, strict=True)), direction, inverse)
