@@ -1,14 +1,18 @@
 """The contract of norms: what a norm of one's own gets, and what it may rely on."""
 
+import contextlib
 import copy
 import dataclasses
+import io
 import pickle
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+import tfspecnorm
 from tests import tools
 from tfspecnorm import layers, norms
 
@@ -112,6 +116,20 @@ def test_a_norm_of_ones_own_trains_and_is_saved(tmp_path):
     np.testing.assert_allclose(loaded.predict(inputs, verbose=0), model.predict(inputs, verbose=0))
     assert loaded.layers[0].norm == {"kernel": Frobenius()}
     assert pickle.loads(pickle.dumps(norms.Gram(3))) == norms.Gram(3)
+
+
+def test_the_norm_of_the_documentation():
+    page = Path(__file__).parents[2] / "docs" / "norms.md"
+    section = page.read_text(encoding="utf-8").partition("## A norm of your own\n")[2]
+    names = {}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(section.partition("```python\n")[2].partition("```")[0], names)
+    assert float(printed.getvalue()) == pytest.approx(1.0, rel=1e-5)
+    model = keras.Sequential([keras.Input((6, 6, 3)), names["layer"]])
+    (record,) = tfspecnorm.spectral_report(model)
+    assert "Frobenius" in record.normalization
+    kernel = tfspecnorm.fold(model).layers[-1].kernel
+    assert np.linalg.norm(tools.array(kernel)) == pytest.approx(1.0, rel=1e-5)
 
 
 def test_all_that_a_norm_has_without_state():
