@@ -88,8 +88,8 @@ class Convolved(Block):
             vector_v, image, further = block_step(
                 vector_u,
                 further,
-                lambda rows: _of_rows(rows, fixed.adjoint, both.output_shape),
-                lambda rows: _of_rows(rows, both.apply, both.input_shape),
+                lambda rows: _of_rows(rows, fixed.adjoint),
+                lambda rows: _of_rows(rows, both.apply),
                 iterations,
             )
             vector_v, vectors = ops.stop_gradient(vector_v), {name: further}
@@ -99,7 +99,7 @@ class Convolved(Block):
                 step = compiled(iterate) if task.jit_compile else iterate
                 vector_u, vector_v = step(ops.stop_gradient(kernel), vector_u, vector_v, iterations)
             vector_v = ops.stop_gradient(vector_v)
-            image = _flat(both.apply(_unflat(vector_v, both.input_shape)))
+            image = both.apply(vector_v)
         vector_u = normalized(ops.stop_gradient(image), vector_u)
         sigma = ops.max(ops.sum(vector_u * image, axis=-1))
         return Measurement(sigma, {"vector_u": vector_u, "vector_v": vector_v, **vectors})
@@ -127,11 +127,9 @@ def _iteration(linear_map: LinearMap) -> Callable[..., tuple[Any, Any]]:
     ) -> tuple[Any, Any]:
         both = sides(kernel, linear_map)
         for remaining in reversed(range(power_iterations)):
-            back = both.adjoint(_unflat(vector_u, both.output_shape))
-            vector_v = normalized(_flat(back), vector_v)
+            vector_v = normalized(both.adjoint(vector_u), vector_v)
             if remaining:
-                image = both.apply(_unflat(vector_v, both.input_shape))
-                vector_u = normalized(_flat(image), vector_u)
+                vector_u = normalized(both.apply(vector_v), vector_u)
         return vector_u, vector_v
 
     return iterate
@@ -141,36 +139,16 @@ def _iteration(linear_map: LinearMap) -> Callable[..., tuple[Any, Any]]:
 @traced_once(sizes_matter=True, always=True)
 def _searched(matrix: Any, *others: Any) -> tuple[Any, Any, Any]:
     """Both leading vectors of each block, by iteration on the smaller side, and a bound."""
-    both = sides_of_views(matrix, *others)
+    apply, adjoint, (outputs, inputs) = sides_of_views(matrix, *others)
     blocks = matrix.shape[:-2]
-
-    def apply(vector: Any) -> Any:
-        return _flat(both.apply(_unflat(vector, both.input_shape)))
-
-    def adjoint(vector: Any) -> Any:
-        return _flat(both.adjoint(_unflat(vector, both.output_shape)))
-
     vector_v, vector_u, bound = _lanczos.leading_pair(
-        apply,
-        adjoint,
-        (*blocks, math.prod(both.input_shape)),
-        (*blocks, math.prod(both.output_shape)),
-        matrix,
+        apply, adjoint, (*blocks, inputs), (*blocks, outputs), matrix
     )
     return vector_u, vector_v, bound
 
 
-def _flat(pixels: Any) -> Any:
-    return ops.reshape(pixels, (*pixels.shape[:-2], -1))
-
-
-def _of_rows(rows: Any, function: Callable[[Any], Any], shape: tuple[int, int]) -> Any:
+def _of_rows(rows: Any, function: Callable[[Any], Any]) -> Any:
     """A side's function of each row of `(..., rows, entries)`; blocks are its leading axes."""
-    blocks = len(rows.shape) > 2
-    rows = ops.swapaxes(rows, 0, 1) if blocks else rows
-    found = _flat(function(_unflat(rows, shape)))
-    return ops.swapaxes(found, 0, 1) if blocks else found
-
-
-def _unflat(vector: Any, shape: tuple[int, int]) -> Any:
-    return ops.reshape(vector, (*vector.shape[:-1], *shape))
+    if len(rows.shape) == 2:
+        return function(rows)
+    return ops.swapaxes(function(ops.swapaxes(rows, 0, 1)), 0, 1)

@@ -103,17 +103,9 @@ def leading_pair(
     image: tuple[int, ...],
     like: Any,
 ) -> tuple[Any, Any, Any]:
-    """Leading vectors of a map, by iteration on its smaller side, and a bound of the norm.
+    """Leading vectors of a map, by iteration on its smaller side, and bounds as `leading_vector`'s.
 
-    Args:
-        apply: Function from tensors of the shape `domain` to those of `image`.
-        adjoint: Function back.
-        domain: Shape `(..., entries)`; each vector has a map of its own.
-        image: Shape of the images.
-        like: Tensor of the same precision and device.
-
-    Returns:
-        Tuple of vectors of both shapes, and bounds, as those of `leading_vector`.
+    `domain` and `image` are the shapes `(..., entries)` of what goes into the map and comes out.
     """
     if domain[-1] > image[-1]:
         vector, found, bound = leading_pair(adjoint, apply, image, domain, like)

@@ -61,11 +61,8 @@ class Gram(OfConvolutions):
     def get_config(self) -> dict[str, Any]:
         return {"iterations": self.iterations}
 
-    def _of_matrices(self) -> Norm:
-        return _OfMatrices(self.iterations)
-
-    def _of_convolutions(self) -> Norm:
-        return _OfConvolutions(self.iterations)
+    def norm_for(self, linear_map: LinearMap) -> Norm:
+        return (_OfConvolutions if linear_map.convolves else _OfMatrices)(self.iterations)
 
 
 class _OfMatrices(Norm):
