@@ -339,7 +339,7 @@ class Reparameterization(WrappedLayer):
             measured = []
             # Plain loops, here and below: each call of a function is a part of what a step costs.
             for task in tasks:
-                measured.append(task.norm(*task[1:-1]))
+                measured.append(task.norm.measure(task))
             return self._compute(training, tasks, measured)
         for variable, value in shared.updates:
             self.update(variable, value)
