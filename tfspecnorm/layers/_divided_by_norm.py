@@ -126,12 +126,14 @@ class DividedByNorm(Reparameterization):
         norm = self._parts.norms[kernel.name]
         start = InitialState(norm, kernel)
         options = {"dtype": state_dtype(kernel.variable.dtype)}
+        axes = norm.state_axes(kernel.linear_map)
         self._parts.vectors[kernel.name] = {
             name: self.add_state(
                 kernel,
                 name,
                 start.initializer(name),
                 shape=shape,
+                axes=axes.get(name, ()),
                 trainable=False,
                 aggregation="mean",
                 **options,

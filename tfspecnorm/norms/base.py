@@ -151,6 +151,13 @@ class Norm(Configurable, abc.ABC):
         """Names and shapes of the state; a `ValueError` if the norm does not fit the map."""
         return {}
 
+    def state_axes(self, linear_map: LinearMap) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """For the axes of the state the axes of the kernel that they count, where there are any.
+
+        A state is sharded over devices where these are.
+        """
+        return {}
+
     def initial_state(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
         """The converged state of an array, to start training with."""
         return {}

@@ -57,6 +57,9 @@ class Bidirectional(Tracking):
     def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
         return _merged([self._matrix.state_shapes(side) for side in _sides(linear_map)])
 
+    def state_axes(self, linear_map: LinearMap) -> dict[str, tuple[tuple[int, ...], ...]]:
+        return _merged([self._matrix.state_axes(side) for side in _sides(linear_map)])
+
     def initial_state(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
         return _merged([self._matrix.initial_state(kernel, side) for side in _sides(linear_map)])
 

@@ -113,6 +113,15 @@ class LinearMap:
         return (blocks, inputs, outputs) if self.block_axes else (inputs, outputs)
 
     @functools.cached_property
+    def matrix_axes(self) -> tuple[tuple[int, ...], ...]:
+        """For each axis of the matrix view the axes of the kernel that are flattened to it."""
+        if self._view != self.kernel_shape:
+            return ((),) * len(self.matrix_shape)
+        count, stop = len(self.block_axes), len(self._axes) - len(self.output_axes)
+        axes = (self._axes[:count], self._axes[count:stop], self._axes[stop:])
+        return axes if self.block_axes else axes[1:]
+
+    @functools.cached_property
     def _stacked_shape(self) -> tuple[int, int, int]:
         *blocks, inputs, outputs = self.matrix_shape
         return inputs, math.prod(blocks), outputs

@@ -73,6 +73,10 @@ class Matrix(Block):
         shapes = {"vector_u": (*blocks, outputs), "vector_v": (*blocks, inputs)}
         return shapes | self.further_shapes(blocks, inputs, outputs)
 
+    def state_axes(self, linear_map: LinearMap) -> dict[str, tuple[tuple[int, ...], ...]]:
+        *blocks, inputs, outputs = linear_map.matrix_axes
+        return {"vector_u": (*blocks, outputs), "vector_v": (*blocks, inputs)}
+
     def initial_state(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
         matrix = linear_map.matrix(kernel, np)
         vector_v, _, vector_u = leading_singular_vectors(matrix)
