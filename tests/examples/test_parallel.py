@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+pytest.importorskip("PIL", reason="the examples are not installed")
 from tests.examples.conftest import ROOT
 
 BACKEND = keras.backend.backend()
@@ -56,6 +57,7 @@ def alone(tmp_path_factory):
     return losses(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras has no data parallelism on PyTorch")
 def test_two_devices(alone, tmp_path):
     mirrored = ("--strategy", "mirrored", "--devices", "2")
@@ -75,6 +77,7 @@ def free_ports(count):
     return ports
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="a strategy of TensorFlow")
 def test_two_processes(alone, tmp_path):
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
@@ -91,6 +94,7 @@ def test_two_processes(alone, tmp_path):
     assert (tmp_path / "report.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras has no data parallelism on PyTorch")
 def test_gan_on_two_devices(tmp_path):
     mirrored = ("--strategy", "mirrored", "--devices", "2")

@@ -26,7 +26,7 @@ class Family:
         make: Function that makes the layer.
         shape: Shape of one input.
         integers: Whether inputs are integers.
-        representative: Whether the compiled and exported cells are tested with every wrapper.
+        representative: Whether the options of the wrappers are tested with this family, too.
         call: Function that calls the layer on its input.
     """
 
@@ -198,6 +198,22 @@ PAIRS = [
     for family in _OPTIONS.get(wrapper, FAMILIES)
     if family not in UNDEFINED.get(wrapper, ())
 ]
+
+
+def quick_pairs(turn):
+    """A covering subset of `PAIRS`: each family once, and each wrapper at least once.
+
+    The wrapper that a family meets is another one at every turn, so that a few turns together meet
+    every pair.
+    """
+    chosen = set()
+    for position, family in enumerate(FAMILIES):
+        defined = [wrapper for wrapper, name in PAIRS if name == family]
+        chosen.add((defined[(position + turn) % len(defined)], family))
+    for wrapper in WRAPPERS.keys() - {wrapper for wrapper, _ in chosen}:
+        defined = [family for name, family in PAIRS if name == wrapper]
+        chosen.add((wrapper, defined[turn % len(defined)]))
+    return chosen
 
 
 def model_of(wrapper, family):

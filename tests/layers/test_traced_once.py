@@ -227,6 +227,8 @@ def test_a_map_described_by_lists():
     np.testing.assert_allclose(largest, 1.0, rtol=1e-5)
 
 
+# Keras exports to LiteRT since 3.13.
+@pytest.mark.newest_keras
 def test_litert_file_of_a_model_that_is_not_folded(tmp_path):
     model = network(layers.SpectralNorm)
     model.compile("sgd", "mse")
