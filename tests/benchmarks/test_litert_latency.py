@@ -13,6 +13,7 @@ def run(monkeypatch, *arguments):
     script.main()
 
 
+@pytest.mark.slow
 def test_table_has_every_normalization(monkeypatch, capsys):
     run(monkeypatch, "--networks", "small_cnn", "--runs", "3")
     output = capsys.readouterr().out
