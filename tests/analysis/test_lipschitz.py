@@ -14,7 +14,7 @@ from tfspecnorm import lipschitz_bound
 
 # To compile takes JAX longer than all the rest.
 STEP = 10 if tools.BACKEND == "jax" else 5
-NETWORKS = [pytest.param(n, marks=[pytest.mark.crossed] * (n % STEP > 0)) for n in range(50)]
+NETWORKS = tools.quick(range(50), range(0, 50, STEP))
 
 
 @pytest.mark.parametrize("seed", NETWORKS)

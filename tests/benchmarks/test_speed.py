@@ -26,6 +26,7 @@ from benchmarks.speed import (
     step_tables,
 )
 from benchmarks.speed import networks as speed_networks
+from tests import tools
 from tfspecnorm import layers, models
 from tfspecnorm.surgery.group import is_grouped
 
@@ -81,13 +82,7 @@ def test_networks_have_the_kernels_of_the_models(network, build):
 QUICK = ("none", "SN", "SN, depthwise only", "SN, not depthwise", "SN, grouped")
 
 
-@pytest.mark.parametrize(
-    "contender",
-    [
-        pytest.param(name, marks=() if name in QUICK else pytest.mark.crossed)
-        for name in project.CONTENDERS
-    ],
-)
+@pytest.mark.parametrize("contender", tools.quick(project.CONTENDERS, QUICK))
 def test_contenders_wrap_what_their_name_says(contender):
     made = project.model("mobilenet_v2", contender)
     wrapped = [layer for layer in made.layers if isinstance(layer, keras.layers.Wrapper)]

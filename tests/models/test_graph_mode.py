@@ -6,10 +6,7 @@ import pytest
 from tests import tools
 from tests.edge.test_networks import NETWORKS, network
 
-KINDS = (
-    *("none", "spectral"),
-    *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("batch", "mean-spectral", "weight")),
-)
+KINDS = tools.quick(("none", "spectral", "batch", "mean-spectral", "weight"), ["spectral"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
