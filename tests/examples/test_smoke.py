@@ -31,7 +31,7 @@ ONE_OF_EACH = {
     "dcgan": "bidirectional-scaled",
 }
 # The scripts differ in the network alone; VGG7 has tests of its own on TensorFlow.
-QUICK = ("small_cnn", "weight_norm_resnet", "dcgan")
+QUICK = ("small_cnn", "dcgan")
 
 
 def pairs(*names):
