@@ -130,6 +130,7 @@ def run(monkeypatch, module, command):
     MODULES[module].main()
 
 
+@pytest.mark.slow
 def test_measures_and_stores(monkeypatch, tmp_path, capsys):
     command = "--framework project --network vgg7 --contenders SN --batch 2 --rounds 2 --calls 1"
     command += f" --first-steps 1 --inference 2 --json {tmp_path / 'found.json'}"

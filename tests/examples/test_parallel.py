@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("PIL", reason="the examples are not installed")
 from tests.examples.conftest import ROOT
 
+pytestmark = pytest.mark.slow
 BACKEND = keras.backend.backend()
 # Each sample counts once whatever the number of replicas, so the same sums come out. The vectors
 # of a normalization move alike as well; batch normalization has other statistics on each replica.
@@ -57,7 +58,6 @@ def alone(tmp_path_factory):
     return losses(folder)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras has no data parallelism on PyTorch")
 def test_two_devices(alone, tmp_path):
     mirrored = ("--strategy", "mirrored", "--devices", "2")
@@ -77,7 +77,6 @@ def free_ports(count):
     return ports
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="a strategy of TensorFlow")
 def test_two_processes(alone, tmp_path):
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
@@ -94,7 +93,6 @@ def test_two_processes(alone, tmp_path):
     assert (tmp_path / "report.json").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras has no data parallelism on PyTorch")
 def test_gan_on_two_devices(tmp_path):
     mirrored = ("--strategy", "mirrored", "--devices", "2")

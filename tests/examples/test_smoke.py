@@ -31,7 +31,7 @@ ONE_OF_EACH = {
     "dcgan": "bidirectional-scaled",
 }
 # The scripts differ in the network alone; VGG7 has tests of its own on TensorFlow.
-QUICK = ("small_cnn", "dcgan")
+QUICK = ("small_cnn",)
 
 
 def pairs(*names):
@@ -150,6 +150,7 @@ def test_mistakes_are_one_line(name, arguments, message, run, tmp_path, monkeypa
     assert names(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="TensorBoard's files are written by TensorFlow")
 def test_tensorboard_files_on_request(run, tmp_path):
     script = importlib.import_module("small_cnn")

@@ -124,6 +124,7 @@ def test_merged_batch_normalization_keeps_the_function(name, keeps_function, fun
     np.testing.assert_allclose(tools.array(plain(inputs)), expected, atol=1e-5 * size)
 
 
+@pytest.mark.slow
 def test_mobilenet_without_batch_normalization():
     model = randomized(
         keras.applications.MobileNetV2(
