@@ -25,7 +25,14 @@ from tfspecnorm._version import __version__  # noqa: E402
 from tfspecnorm.analysis import certified_radius, lipschitz_bound, spectral_report  # noqa: E402
 from tfspecnorm.edge import export  # noqa: E402
 from tfspecnorm.layers import scales  # noqa: E402
-from tfspecnorm.surgery import fold, group, measured_once, warm_up, wrap  # noqa: E402
+from tfspecnorm.surgery import (  # noqa: E402
+    fold,
+    group,
+    measured_once,
+    raw_matrices,
+    warm_up,
+    wrap,
+)
 
 __all__ = [
     "__version__",
@@ -48,6 +55,7 @@ __all__ = [
     "group",
     "lipschitz_bound",
     "measured_once",
+    "raw_matrices",
     "spectral_report",
     "warm_up",
     "wrap",

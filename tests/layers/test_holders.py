@@ -108,12 +108,13 @@ def test_a_held_layer_without_kernels_is_unknown():
         SpectralNorm(layers.TimeDistributed(layers.Flatten()))
 
 
-def test_a_subclassed_model_is_unknown():
+def test_a_subclassed_model_without_kernels_is_refused_when_it_is_built():
     class Own(keras.Model):
-        pass
+        def call(self, inputs):
+            return inputs
 
     with pytest.raises(ValueError, match="must be a layer with known kernels"):
-        SpectralNorm(Own())
+        SpectralNorm(Own())(np.ones((2, 3)))
 
 
 def test_a_held_quantized_layer_is_refused():

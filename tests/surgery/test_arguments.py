@@ -77,7 +77,7 @@ def test_the_refusal_of_a_holder_names_the_layer_inside():
     ):
         message = r"Received: layer=\w+ named 'outer', which holds UnknownCell named '.*own'"
         with pytest.raises(ValueError, match=message):
-            SpectralNorm(layer)
+            SpectralNorm(layer).build((None, 5, 4))
 
 
 def model():

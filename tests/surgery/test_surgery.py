@@ -209,14 +209,20 @@ def test_subclassed_model_that_takes_its_layers():
 
 
 @pytest.mark.parametrize("operation", ["wrap", "fold"])
-def test_subclassed_model_that_makes_its_layers(operation):
+def test_subclassed_model_without_a_configuration(operation):
     model = MakesLayers() if operation == "wrap" else MakesLayers(SpectralNorm)
-    model(tools.random(2, 5))
-    with pytest.raises(ValueError, match="cannot be exchanged.*get_config.*MakesLayers named"):
+    inputs = tools.random(2, 5)
+    expected = tools.array(model(inputs))
+    with pytest.raises(ValueError, match="MakesLayers.*cannot be copied.*must have a `get_config`"):
         if operation == "wrap":
             tfspecnorm.wrap(model, SpectralNorm)
         else:
             tfspecnorm.fold(model)
+    if operation == "fold":
+        folded, (record,) = tfspecnorm.fold(model, report=True, in_place=True)
+        assert folded is model and record.stays
+        np.testing.assert_allclose(tools.array(model.dense.layer(inputs)), expected, atol=1e-6)
+        np.testing.assert_allclose(tools.array(model(inputs)), expected, atol=1e-6)
 
 
 def test_attention_in_a_functional_model():
@@ -302,16 +308,18 @@ class MakesLayersFromNumbers(layers.Layer):
         return {**super().get_config(), "units": self.units}
 
 
-def test_a_layer_that_makes_its_own_is_never_silently_skipped():
+def test_a_layer_that_makes_its_own_is_wrapped_where_it_is():
     inputs = keras.Input((4,))
     hidden = MakesLayersFromNumbers(3, name="maker")(inputs)
     model = keras.Model(inputs, layers.Dense(2, name="out")(hidden))
-    with pytest.raises(ValueError, match=r"cannot be exchanged.*\['made'\]"):
-        tfspecnorm.wrap(model, SpectralNorm, where=lambda layer: layer.name == "made")
-    with pytest.warns(UserWarning, match="leaves 1 matrices.*made/kernel"):
-        wrapped = tfspecnorm.wrap(model, SpectralNorm)
-    _, folded = tfspecnorm.fold(wrapped, report=True)
-    assert [record.name for record in folded] == ["out"]
+    for where, names in ((lambda layer: layer.name == "made", ["made"]), (None, ["made", "out"])):
+        wrapped = tfspecnorm.wrap(model, learned, where=where)
+        assert type(wrapped.get_layer("maker")) is MakesLayersFromNumbers
+        x = tools.random(3, 4)
+        np.testing.assert_allclose(tools.array(wrapped(x)), tools.array(model(x)), atol=1e-5)
+        plain, folded = tfspecnorm.fold(wrapped, report=True)
+        assert [record.name for record in folded] == names
+        assert type(plain) is type(model)
 
 
 def test_nested_models_are_entered_whatever_where_says_of_them():
@@ -340,9 +348,11 @@ def test_subclassed_model_that_takes_functional_models():
 
 def test_layers_of_one_name_in_one_holder():
     model = TakesLayers(layers.Dense(5, name="d"), layers.Dense(5, activation="tanh", name="d"))
-    model(tools.random(2, 5))
-    with pytest.raises(ValueError, match="cannot be exchanged.*each of a name of its own"):
-        tfspecnorm.wrap(model, SpectralNorm)
+    inputs = tools.random(2, 5)
+    expected = tools.array(model(inputs))
+    wrapped = tfspecnorm.wrap(model, learned)
+    np.testing.assert_allclose(tools.array(wrapped(inputs)), expected, atol=1e-5)
+    assert len(tfspecnorm.fold(wrapped, report=True)[1]) == 2
 
 
 def test_recurrent_layers_are_wrapped_as_a_whole():
@@ -410,12 +420,17 @@ def test_matrices_that_are_left_as_they_are_are_named():
             return inputs + self.two(self.one(inputs))
 
     head = layers.Dense(2, name="head")
-    model = keras.Sequential([keras.Input((4,)), Block(name="block"), head])
-    with pytest.warns(UserWarning, match="leaves 3 matrices") as caught:
+    positions = layers.Embedding(5, 4, name="position_embedding")
+    model = keras.Sequential([keras.Input((3,)), positions, Block(name="block"), head])
+    with pytest.warns(UserWarning, match="leaves 2 matrices") as caught:
         wrapped = tfspecnorm.wrap(model, SpectralNorm)
-    for name in ("one/kernel", "two/kernel", "table"):
-        assert name in str(caught[0].message)
-    assert "head" not in str(caught[0].message)
+    (message,) = (str(one.message) for one in caught if "leaves" in str(one.message))
+    assert "block/table (2, 2): Block is not known" in message
+    assert "position_embedding/embeddings (5, 4): a table of positions" in message
+    left = tfspecnorm.raw_matrices(wrapped)
+    assert [matrix.path for matrix in left] == ["position_embedding/embeddings", "block/table"]
+    assert len(tfspecnorm.raw_matrices(model)) == 5
     # Whoever chooses is not told.
     again = tfspecnorm.wrap(model, SpectralNorm, where=lambda layer: layer.name == "head")
-    assert [type(part) for part in again.layers] == [type(part) for part in wrapped.layers]
+    assert isinstance(again.layers[-1], SpectralNorm)
+    assert len(tfspecnorm.raw_matrices(again)) == 4

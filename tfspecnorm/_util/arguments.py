@@ -110,3 +110,17 @@ def check_seed(value: Any, optional: bool = False) -> int | None:
         wanted = "an integer of at least 0, or `None`" if optional else "an integer of at least 0"
         raise ValueError(f"Argument `seed` must be {wanted}. Received: seed={value!r}")
     return int(value)
+
+
+def check_names(name: str, value: Any) -> list[str] | None:
+    """One string or several as a list, `None` as it is, or a `ValueError` with the argument."""
+    if value is None:
+        return None
+    names = [value] if isinstance(value, str) else value
+    fits = isinstance(names, (list, tuple)) and names and all(isinstance(n, str) for n in names)
+    if not fits:
+        raise ValueError(
+            f"Argument `{name}` must be a string, a list of strings or `None`. "
+            f"Received: {name}={value!r}"
+        )
+    return list(names)

@@ -25,7 +25,7 @@ from tfspecnorm.edge._samples import CALIBRATION_LIMIT, read_samples
 from tfspecnorm.edge._signature import RANDOM_SAMPLES, Input, inputs_of, predict
 from tfspecnorm.edge.report import EdgeReport
 from tfspecnorm.surgery import in_float32
-from tfspecnorm.surgery.folding import fold_for_inference
+from tfspecnorm.surgery.folding import folded_for_inference
 
 
 def export(
@@ -118,24 +118,25 @@ def export(
     _check_micro(micro, target)
     _files.check_writable(path, is_folder=target.is_folder)
     inputs = inputs_of(model, input_shape)
-    plain = in_float32(fold_for_inference(model, batch_norm))
-    _check_finite(plain)
     calibrated = None
     if calibration is not None:
         calibrated, _ = read_samples("calibration", calibration, inputs, CALIBRATION_LIMIT)
-    samples, labels = _evaluated(evaluation, calibrated, inputs, seed)
-    expected = _expected(model, samples)
-    classes = classes_of("evaluation", labels, expected)
-    options = {"quantize": quantize, "samples": calibrated} if target.quantizes else {}
-    writing = _files.writing_folder if target.is_folder else _files.writing
-    holdable = _reported(model, f"be one that the format {target.name} can hold")
-    with writing(path) as partial, holdable:
-        target.write(plain, inputs, partial, **options)
-        opened = target.open(partial, inputs, threads)
-        if micro is None:
-            micro = quantize == "int8" and is_installed()
-        report = measured(target.name, partial, opened, samples, runs, threads, micro)
-        report = compared(report, opened.run(samples), expected, classes)
+    with folded_for_inference(model, batch_norm) as folded:
+        plain = in_float32(folded)
+        _check_finite(plain)
+        samples, labels = _evaluated(evaluation, calibrated, inputs, seed)
+        expected = _expected(model, samples)
+        classes = classes_of("evaluation", labels, expected)
+        options = {"quantize": quantize, "samples": calibrated} if target.quantizes else {}
+        writing = _files.writing_folder if target.is_folder else _files.writing
+        holdable = _reported(model, f"be one that the format {target.name} can hold")
+        with writing(path) as partial, holdable:
+            target.write(plain, inputs, partial, **options)
+            opened = target.open(partial, inputs, threads)
+            if micro is None:
+                micro = quantize == "int8" and is_installed()
+            report = measured(target.name, partial, opened, samples, runs, threads, micro)
+            report = compared(report, opened.run(samples), expected, classes)
     return dataclasses.replace(
         report,
         path=os.fspath(path),

@@ -1,12 +1,11 @@
 """Which variables of which Keras layer are linear maps, and how to register a layer."""
 
 from tfspecnorm.kernels import attention, containers, convolutions, dense, holders, recurrent
+from tfspecnorm.kernels.description import check_registered, kernels_of
+from tfspecnorm.kernels.kernel import Kernel
 from tfspecnorm.kernels.registry import (
-    Kernel,
-    check_registered,
     held_by,
     is_registered,
-    kernels_of,
     register,
     register_holder,
     registered,

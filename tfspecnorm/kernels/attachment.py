@@ -38,7 +38,7 @@ def serialized_without_wrappers() -> Iterator[None]:
 
 def wrapper_around(layer: Any) -> Any:
     """The wrapper that a layer is attached to, or the layer itself."""
-    attachment = vars(layer).get("_attachment")
+    attachment = getattr(layer, "_attachment", None)
     return layer if attachment is None else attachment.wrapper
 
 
@@ -132,6 +132,7 @@ def attach(wrapper: Any) -> None:
     """
     layer = wrapper.layer
     layer._attachment = Attachment(wrapper)
+    wrapper.is_attached = True
     keep_in(layer, layer._attachment.state)
     read = tuple(k.name for k in wrapper.kernels if getattr(layer, k.name, None) is k.variable)
     layer.__class__ = _attached_class(type(layer), type(wrapper), read)

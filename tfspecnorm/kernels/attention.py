@@ -5,7 +5,9 @@ from typing import Any
 import keras
 
 from tfspecnorm.kernels.containers import layers_in
-from tfspecnorm.kernels.registry import Kernel, kernels_of, register
+from tfspecnorm.kernels.description import kernels_of
+from tfspecnorm.kernels.kernel import Kernel
+from tfspecnorm.kernels.registry import register
 
 _ORDER = ("query", "key", "value", "gate", "output")
 

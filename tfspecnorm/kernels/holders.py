@@ -6,7 +6,8 @@ import keras
 
 from tfspecnorm.kernels.attachment import weights_alone
 from tfspecnorm.kernels.containers import is_graph, layers_in
-from tfspecnorm.kernels.registry import is_matrix, is_registered, register_holder, unknown_part
+from tfspecnorm.kernels.description import is_matrix
+from tfspecnorm.kernels.registry import is_registered, register_holder, unknown_part
 
 # Their weights multiply entry by entry, whatever their shape.
 _WITHOUT_MAPS = tuple(

@@ -9,7 +9,8 @@ from keras import tree
 
 from tfspecnorm.kernels.convolutions import window_of
 from tfspecnorm.kernels.dense import matrix_kernel
-from tfspecnorm.kernels.registry import Kernel, register, register_holder
+from tfspecnorm.kernels.kernel import Kernel
+from tfspecnorm.kernels.registry import register, register_holder
 from tfspecnorm.norms.linear_map import convolution, window
 
 _Layer = keras.layers.Layer
@@ -64,9 +65,7 @@ def _describe_convolutional_lstm(layer: Any) -> list[Kernel]:
     geometry = window_of(layer.cell)
     recurrent = window(len(geometry.strides), data_format=geometry.data_format)
     return [
-        Kernel(
-            name, variable, convolution(tuple(int(n) for n in variable.shape), seen), _LSTM_GATES
-        )
+        Kernel(name, variable, convolution(tuple(variable.shape), seen), _LSTM_GATES)
         for name, variable, seen in (
             ("kernel", layer.cell.kernel, geometry),
             ("recurrent_kernel", layer.cell.recurrent_kernel, recurrent),

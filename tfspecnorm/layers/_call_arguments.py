@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import tree
 
+from tfspecnorm.kernels.containers import layers_in
+
 # Note [Arguments]
 # A wrapper is called as its layer is: with the first input by name, with tensors and options
 # side by side. Keras sorts arguments by the signature of `call`, where `**kwargs` would be one
@@ -45,3 +47,48 @@ def build_shapes(
         for name, value in bound.items()
         if f"{name}_shape" in wanted and value is not None
     }
+
+
+def is_built(layer: keras.layers.Layer) -> bool:
+    """Whether a layer is built, and each one in it that has variables of its own to make."""
+    return all(part.built for part in layers_in(layer))
+
+
+def shapes_of(args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call as a configuration: a shape and a dtype for each tensor."""
+    return {"call": {"args": _described(list(args)), "kwargs": _described(kwargs)}}
+
+
+def build_from_config(layer: keras.layers.Layer, config: dict[str, Any]) -> None:
+    """Build a layer as a configuration says, if it is `shapes_of` a call by such a call."""
+    if "call" in config:
+        args, kwargs = symbolic(config)
+        layer(*args, **kwargs)
+    else:
+        layer.build_from_config(config)
+
+
+def symbolic(config: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments that a configuration describes, with a `keras.KerasTensor` for each tensor."""
+    return _tensors(config["call"]["args"]), _tensors(config["call"]["kwargs"])
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_described(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _described(part) for name, part in value.items()}
+    if not hasattr(value, "shape"):
+        return value
+    dtype = keras.backend.standardize_dtype(value.dtype)
+    return {"shape": list(value.shape), "tensor_dtype": dtype}
+
+
+def _tensors(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_tensors(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"shape", "tensor_dtype"}:
+        return keras.KerasTensor(tuple(value["shape"]), value["tensor_dtype"])
+    return {name: _tensors(part) for name, part in value.items()}

@@ -6,7 +6,9 @@ from typing import Any
 import keras
 
 from tfspecnorm.kernels.containers import layers_in, unique_names, walk
-from tfspecnorm.kernels.registry import Kernel, is_registered, kernels_of
+from tfspecnorm.kernels.description import kernels_of
+from tfspecnorm.kernels.kernel import Kernel
+from tfspecnorm.kernels.registry import is_registered
 from tfspecnorm.layers._full_precision import read_kernel, read_master
 from tfspecnorm.layers.reparameterization import Reparameterization
 

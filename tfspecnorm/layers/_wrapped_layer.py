@@ -8,10 +8,15 @@ from keras import tree
 
 from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.tracing import outside_of_tracing
-from tfspecnorm.kernels import check_registered
-from tfspecnorm.kernels.attachment import variables_alone, wrapper_around
+from tfspecnorm.kernels.attachment import variables_alone
 from tfspecnorm.kernels.containers import layers_in
-from tfspecnorm.layers._call_arguments import join_signatures
+from tfspecnorm.kernels.description import check_may_hold_kernels
+from tfspecnorm.layers._call_arguments import (
+    build_from_config,
+    is_built,
+    join_signatures,
+    shapes_of,
+)
 from tfspecnorm.layers._replaced_methods import never_recompute, refuse_other_kernels
 
 
@@ -23,6 +28,8 @@ class WrappedLayer(keras.layers.Wrapper):
         **kwargs: `name`, `dtype`, `trainable`. The dtype policy defaults to the layer's.
     """
 
+    # Whether the layer stays where it is and calls the wrapper, see Note [Attached layers].
+    is_attached = False
     # Whether the wrapper only calls its layer, which has the effective kernels; kept in files.
     is_folded = False
 
@@ -35,6 +42,7 @@ class WrappedLayer(keras.layers.Wrapper):
         # Whether the name is somebody's choice.
         self._is_named = kwargs.get("name") is not None
         # See Note [Arguments].
+        self._call_shapes: dict[str, Any] | None = None
         self._call_signature = join_signatures(self.call, layer.call)
         self.supports_masking = layer.supports_masking
         # What the layer accepts, neither more nor less.
@@ -79,10 +87,23 @@ class WrappedLayer(keras.layers.Wrapper):
                     self.layer.build(**shapes)
                 else:
                     self.layer.build(input_shape, *others, **shapes)
+            if input_shape is not None and not others and not is_built(self.layer):
+                self._build_by_call([keras.KerasTensor(input_shape, self.compute_dtype)], {})
             self.input_spec = self.layer.input_spec
             # Some layers make those that they hold only now.
             self._replace_methods()
             self._build_kernels()
+
+    def _build_by_call(self, args: Any, kwargs: dict[str, Any]) -> None:
+        """Build the layer, and those in it, by a call on tensors of which only shapes are known.
+
+        A layer without a `build` of its own leaves it to its first call to build what is in it.
+        The shapes are the wrapper's build configuration: Keras has none from which such a layer
+        could be built.
+        """
+        self._call_shapes = shapes_of(args, kwargs)
+        with outside_of_tracing(), keras.name_scope(self.name):
+            build_from_config(self.layer, self._call_shapes)
 
     def _build_kernels(self) -> None:
         """Add the variables that the kernels of the built layer need."""
@@ -99,7 +120,7 @@ class WrappedLayer(keras.layers.Wrapper):
 
     def get_config(self) -> dict[str, Any]:
         config = keras.layers.Layer.get_config(self)
-        if wrapper_around(self.layer) is not self:
+        if not self.is_attached:
             config["layer"] = keras.saving.serialize_keras_object(self.layer)
             # The wrapper builds its layer, so that a copy is built when the wrapper is.
             config["layer"].pop("build_config", None)
@@ -113,12 +134,16 @@ class WrappedLayer(keras.layers.Wrapper):
         return cls(layer, **config)
 
     def get_build_config(self) -> dict[str, Any] | None:
-        return self.layer.get_build_config() if self.built else None
+        if not self.built:
+            return None
+        return self._call_shapes or self.layer.get_build_config()
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        if not self.layer.built:
+        if "call" in config:
+            self._call_shapes = config
+        if not is_built(self.layer):
             with keras.name_scope(self.name):
-                self.layer.build_from_config(config)
+                build_from_config(self.layer, config)
         self.build()
 
     def save_own_variables(self, store: Any) -> None:
@@ -182,4 +207,4 @@ def _check_layer(layer: keras.layers.Layer) -> None:
                 f"one normalization. Received: layer={type(layer).__name__} named "
                 f"'{layer.name}' with {type(part).__name__} named '{part.name}'"
             )
-    check_registered(layer)
+    check_may_hold_kernels(layer)

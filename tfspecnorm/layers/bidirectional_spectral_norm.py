@@ -1,11 +1,12 @@
 """Bidirectional spectral normalization."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 
 from tfspecnorm.kernels import held_by
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
+from tfspecnorm.layers.reparameterization import UnsuitableLayerError
 from tfspecnorm.norms import Bidirectional
 
 
@@ -91,8 +92,8 @@ class BidirectionalSpectralNorm(DividedByNorm):
             if isinstance(part, keras.layers.Embedding):
                 _refuse_embedding(part)
 
-    def check_kernels(self) -> None:
-        super().check_kernels()
+    def _check_kernels(self) -> None:
+        super()._check_kernels()
         if any(kernel.linear_map.kind == "embedding" for kernel in self.kernels):
             _refuse_embedding(self.layer)
 
@@ -102,8 +103,7 @@ class BidirectionalSpectralNorm(DividedByNorm):
         return config
 
 
-def _refuse_embedding(layer: keras.layers.Layer) -> None:
-    raise ValueError(
-        "Argument `layer` must not be an embedding: its second norm would be the first. Use "
-        f"`SpectralNorm`. Received: layer={type(layer).__name__} named '{layer.name}'"
+def _refuse_embedding(layer: keras.layers.Layer) -> NoReturn:
+    raise UnsuitableLayerError(
+        "not be an embedding: its second norm would be the first. Use `SpectralNorm`", layer
     )

@@ -10,12 +10,15 @@ from tfspecnorm._backend.replicas import has_mean, mean_over_replicas
 from tfspecnorm._backend.variables import read
 from tfspecnorm._util.arguments import check_boolean, check_fraction
 from tfspecnorm.kernels import biases
+from tfspecnorm.kernels.composites import is_unit
+from tfspecnorm.kernels.containers import held_in, walk
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.layers._full_precision import (
     at_least_32_bits,
     read_master,
     state_dtype,
 )
+from tfspecnorm.layers.reparameterization import UnsuitableLayerError
 from tfspecnorm.norms.base import TINY
 
 
@@ -99,6 +102,11 @@ class MeanSpectralNorm(DividedByNorm):
             tracked_vectors=tracked_vectors,
             **kwargs,
         )
+        if self._own.patterns is not None:
+            raise ValueError(
+                "Argument `kernels` must be left out: the mean is that of the outputs of one "
+                f"linear map. Received: kernels={kwargs['kernels']!r}"
+            )
         _check_layer(layer)
         momentum = check_fraction("momentum", momentum)
         synchronized = check_boolean("synchronized", synchronized)
@@ -184,6 +192,13 @@ class MeanSpectralNorm(DividedByNorm):
             weights.append(read_master(lambda: self._evaluated(self._created_bias)))
         return weights
 
+    def _check_attachable(self) -> None:
+        if biases.bias_of(self.layer).variable is None:
+            raise UnsuitableLayerError(
+                "have a bias where somebody's code makes it: a folded one could not be given one",
+                self.layer,
+            )
+
     def _fold_in_place(self) -> None:
         bias = None
         if self._created_bias is not None:
@@ -205,7 +220,7 @@ class MeanSpectralNorm(DividedByNorm):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        for name in ("bound", "per_gate"):
+        for name in ("bound", "per_gate", "kernels"):
             del config[name]
         return {**config, "momentum": self.momentum, "synchronized": self.synchronized}
 
@@ -251,23 +266,39 @@ class MeanSpectralNorm(DividedByNorm):
 
 def _check_layer(layer: keras.layers.Layer) -> None:
     if not biases.takes_bias(layer):
-        raise ValueError(
-            "Argument `layer` must add one bias to each output channel of a linear map: "
-            f"{', '.join(biases.names_of_layers_with_bias())}, or a TimeDistributed of one of "
-            f"them. Received: layer={type(layer).__name__} named '{layer.name}'"
+        raise UnsuitableLayerError(
+            "add one bias to each output channel of a linear map: "
+            f"{', '.join(biases.names_of_layers_with_bias())}, or a TimeDistributed of one of them",
+            layer,
+            _suitable_in(layer),
         )
     activation = biases.activation_of(layer)
     if activation is not None:
-        raise ValueError(
-            "Argument `layer` must have no activation: the mean is subtracted before it. Put it "
-            "into a layer that follows. "
-            f"Received: layer={type(layer).__name__} named '{layer.name}' with "
-            f"activation={getattr(activation, '__name__', activation)!r}"
+        raise UnsuitableLayerError(
+            "have no activation: the mean is subtracted before it. Put it into a layer that "
+            "follows",
+            layer,
+            f" with activation={getattr(activation, '__name__', activation)!r}",
         )
     if biases.activity_regularizer_of(layer) is not None:
-        raise ValueError(
-            "Argument `layer` must have no `activity_regularizer`: it would see the outputs before "
-            "the mean is subtracted. Put it into a `keras.layers.ActivityRegularization` that "
-            f"follows. Received: layer={type(layer).__name__} named '{layer.name}' with "
-            "`activity_regularizer`"
+        raise UnsuitableLayerError(
+            "have no `activity_regularizer`: it would see the outputs before the mean is "
+            "subtracted. Put it into a `keras.layers.ActivityRegularization` that follows",
+            layer,
+            " with `activity_regularizer`",
         )
+
+
+def _suitable_in(layer: keras.layers.Layer) -> str:
+    """Of a layer that holds others, which of them could be wrapped, and why others cannot."""
+    found = []
+    for place in walk(layer, is_unit, held_in):
+        if place.is_unit:
+            path = "/".join(place.path)
+            try:
+                _check_layer(place.layer)
+            except UnsuitableLayerError as error:
+                found.append(f"'{path}' ({error.reason})")
+            else:
+                found.append(f"'{path}' (`tfspecnorm.wrap` can wrap it)")
+    return f", which holds {', '.join(found)}" if found else ""

@@ -10,11 +10,19 @@ import keras
 from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.tracing import TRACES_LOOPS, outlives_loop
 from tfspecnorm._backend.variables import run
-from tfspecnorm.kernels import Kernel, check_registered, kernels_of
+from tfspecnorm._util.arguments import check_names
+from tfspecnorm.kernels import Kernel, is_registered
 from tfspecnorm.kernels.attachment import call_alone, plain_class, variables_alone, weights_alone
+from tfspecnorm.kernels.composites import kernels_within
+from tfspecnorm.kernels.description import check_plain
 from tfspecnorm.kernels.recurrent import states_of
 from tfspecnorm.layers import _shared_kernels
-from tfspecnorm.layers._call_arguments import build_shapes, first_argument
+from tfspecnorm.layers._call_arguments import (
+    build_from_config,
+    build_shapes,
+    first_argument,
+    is_built,
+)
 from tfspecnorm.layers._described import Described
 from tfspecnorm.layers._full_precision import read_kernel, read_master
 from tfspecnorm.layers._wrapped_layer import WrappedLayer
@@ -29,6 +37,21 @@ from tfspecnorm.norms import Measurement, Task
 # (losses, updates of its state) is handed on afterwards.
 
 
+class UnsuitableLayerError(ValueError):
+    """A wrapper cannot take a layer, whose kernels are known.
+
+    Args:
+        wanted: What the layer must be.
+        layer: The layer.
+        received: What it is instead.
+    """
+
+    def __init__(self, wanted: str, layer: keras.layers.Layer, received: str = "") -> None:
+        name = f"{plain_class(layer).__name__} named '{layer.name}'"
+        super().__init__(f"Argument `layer` must {wanted}. Received: layer={name}{received}")
+        self.reason = f"the layer must {wanted}"
+
+
 class _State(NamedTuple):
     """A variable of a wrapper that belongs to a kernel."""
 
@@ -40,7 +63,8 @@ class _State(NamedTuple):
 class _Own:
     """What a wrapper keeps for itself: no tracker looks into it, and nothing is saved twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, patterns: list[str] | None) -> None:
+        self.patterns = patterns
         self.states: list[_State] = []
         self.described: Described | None = None
 
@@ -59,14 +83,17 @@ class Reparameterization(WrappedLayer):
     kernel that `tfspecnorm.kernels` knows of it, in at least 32 bits, on every backend.
 
     Args:
-        layer: Keras layer of a registered class, not yet wrapped.
+        layer: Keras layer with known kernels, or one that holds such layers, not yet wrapped.
+        kernels: Name of a kernel or a pattern for names (`"attention/*"`), or a list of these, to
+            leave the other kernels as they are. Of a layer that holds others the names are paths.
+            Defaults to all kernels but tables of positions.
         **kwargs: `name`, `dtype`, `trainable`. The dtype policy defaults to the layer's.
 
     Call arguments: those of the wrapped layer, which it receives unchanged.
 
     Raises:
         ValueError: For a layer that has no known kernels, is quantized, has LoRA enabled or is
-            already wrapped.
+            already wrapped, and for `kernels` that are not there.
 
     Example, a wrapper that clips all singular values:
 
@@ -96,9 +123,14 @@ class Reparameterization(WrappedLayer):
     # Whether each gate of a recurrent kernel is a kernel of its own.
     per_gate = False
 
-    def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        kernels: str | Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(layer, **kwargs)
-        self._own = _Own()
+        self._own = _Own(check_names("kernels", kernels))
 
     def effective(self, kernel: Kernel, value: Any, training: bool) -> Any:
         """W̄, the kernel that the layer computes with. Every wrapper has its own.
@@ -124,12 +156,14 @@ class Reparameterization(WrappedLayer):
 
         Args:
             kernel: The kernel.
-            name: Name of the variable; the name of the kernel precedes it if there are several.
+            name: Name of the variable; the name of the kernel precedes it if there are several,
+                with `-` in place of `/`.
             initializer: Function of a shape and a dtype, which may read the kernel. `restart` calls
                 it again, and `warm_up` unless the variable is trained.
             **options: Other arguments of `add_weight`.
         """
-        prefix = f"{kernel.name}_" if len(self.kernels) > 1 else ""
+        kernel_name = kernel.name.replace("/", "-")
+        prefix = f"{kernel_name}_" if len(self.kernels) > 1 else ""
         variable = self.add_weight(
             name=prefix + name, initializer=initializer, autocast=False, **options
         )
@@ -138,7 +172,7 @@ class Reparameterization(WrappedLayer):
             # Made as a trained one, which it becomes when its layer is no longer frozen.
             variable.trainable = kernel.variable.trainable
         # TensorFlow's checkpoints save attributes only, not what a dict holds.
-        setattr(self, f"{kernel.name}_{name}", variable)
+        setattr(self, f"{kernel_name}_{name}", variable)
         self._own.states.append(_State(variable, initializer, is_trained))
         return variable
 
@@ -159,11 +193,22 @@ class Reparameterization(WrappedLayer):
             )
         variable.assign(value)
 
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "kernels": self._own.patterns}
+
     @property
     def kernels(self) -> list[Kernel]:
         """The kernels of the wrapped layer, which must be built."""
         described = self._own.described
-        return kernels_of(self.layer, self.per_gate) if described is None else described.kernels
+        if described is None:
+            return kernels_within(self.layer, self.per_gate, self._own.patterns).chosen
+        return described.kernels
+
+    @property
+    def left_raw(self) -> list[tuple[keras.Variable, str]]:
+        """Pairs of a matrix of the built layer that is none of the kernels, and the reason."""
+        described = self._own.described
+        return [] if described is None else described.left
 
     def effective_kernels(self) -> dict[str, Any]:
         """The kernels that the layer computes with in evaluation, by name.
@@ -221,7 +266,7 @@ class Reparameterization(WrappedLayer):
         """
         self._check_built("fold")
         plain = self._plain_layer()
-        plain.build_from_config(self.layer.get_build_config())
+        build_from_config(plain, self.get_build_config())
         for variable, value in zip(plain.weights, self._folded_weights(), strict=True):
             # By way of NumPy: on JAX two variables must not share one buffer.
             variable.assign(ops.convert_to_numpy(value))
@@ -234,6 +279,9 @@ class Reparameterization(WrappedLayer):
             shapes = build_shapes(self.layer, args, kwargs)
             if len(shapes) > 1:
                 self.build(**shapes)
+        if not self.built and args and not is_registered(self.layer) and not is_built(self.layer):
+            self._build_by_call(args, kwargs)
+            self.build()
         return super().__call__(*args, **kwargs)
 
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
@@ -261,7 +309,7 @@ class Reparameterization(WrappedLayer):
         described = self._own.described
         for part in described.parts:
             if getattr(part, "lora_enabled", False) or getattr(part, "quantization_mode", None):
-                check_registered(self.layer)
+                check_plain(part)
         for kernel, dtype in zip(described.kernels, described.dtypes, strict=True):
             if kernel.variable.dtype != dtype:
                 return True
@@ -291,7 +339,7 @@ class Reparameterization(WrappedLayer):
             measured = []
             # Plain loops, here and below: each call of a function is a part of what a step costs.
             for task in tasks:
-                measured.append(task.norm(*task[1:-1]))
+                measured.append(task.norm.measure(task))
             return self._compute(training, tasks, measured)
         for variable, value in shared.updates:
             self.update(variable, value)
@@ -301,7 +349,9 @@ class Reparameterization(WrappedLayer):
         self, values: dict[int, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """The layer's outputs with other values of its variables, see Note [Substitution]."""
-        mapping, variables = [], variables_alone(self.layer)
+        mapping, variables, layer = [], self.layer.variables, self.layer
+        if self.is_attached:
+            variables, layer = variables_alone(layer), call_alone(layer)
         if self._own.described.recurrent:
             variables = [*variables, *states_of(self._own.described.recurrent)]
         for variable in variables:
@@ -309,7 +359,7 @@ class Reparameterization(WrappedLayer):
             value = ops.convert_to_tensor(variable.value) if value is None else value
             mapping.append((variable, value))
         outputs, _, _ = run(
-            functools.partial(call_alone(self.layer), *args, **kwargs),
+            functools.partial(layer, *args, **kwargs),
             mapping,
             assign=True,
             collect_losses=True,
@@ -318,7 +368,14 @@ class Reparameterization(WrappedLayer):
         return outputs
 
     def _build_kernels(self) -> None:
-        self._own.described = Described(self.layer, self.per_gate)
+        self._own.described = Described(self.layer, self.per_gate, self._own.patterns)
+        if self._own.patterns is None and self.left_raw:
+            left = [f"{variable.path}: {reason}" for variable, reason in self.left_raw]
+            warnings.warn(
+                f"{type(self).__name__} leaves {len(left)} matrices of layer '{self.layer.name}' "
+                f"as they are: {left}. Argument `kernels` says which are meant.",
+                stacklevel=2,
+            )
         self._check_kernels()
         for kernel in self.kernels:
             self.create_state(kernel)
@@ -355,6 +412,9 @@ class Reparameterization(WrappedLayer):
         for variable, _, is_trained in self._own.states:
             if is_trained:
                 variable.trainable = trained
+
+    def _check_attachable(self) -> None:
+        """Raise an `UnsuitableLayerError` for a layer that must be exchanged to be wrapped."""
 
     def _check_kernels(self) -> None:
         """Raise a `ValueError` if the kernels of the built layer are not what is wanted."""

@@ -84,6 +84,11 @@ class LinearMap:
                     getattr(view, name)
 
     @functools.cached_property
+    def kept(self) -> dict[Any, Any]:
+        """What is made of the description once, and needed in each call."""
+        return {}
+
+    @functools.cached_property
     def _view(self) -> tuple[int, ...]:
         return self.view_shape or self.kernel_shape
 
@@ -180,8 +185,11 @@ class LinearMap:
                 f"Argument `input_size` must have one entry for each of {taps} spatial axes. "
                 f"Received: input_size={input_size!r}"
             )
-        own = self.window or window(taps)
-        return dataclasses.replace(self, window=dataclasses.replace(own, input_size=size))
+        if size not in self.kept:
+            own = dataclasses.replace(self.window or window(taps), input_size=size)
+            self.kept[size] = dataclasses.replace(self, window=own)
+            self.kept[size].compute_views()
+        return self.kept[size]
 
     def blocks(self, kernel: Any) -> list[tuple[Any, "LinearMap"]]:
         """The kernels of a convolution's blocks as arrays, and the map of each.

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization
 from tfspecnorm.surgery._exchange import weights_with
-from tfspecnorm.surgery.own_classes import is_wrapped_model, remake
+from tfspecnorm.surgery.own_classes import NotCopiedError, is_wrapped_model, remake
 from tfspecnorm.surgery.rebuild import NotExchangedError, assign, carry_over, rebuild
 
 
@@ -46,6 +47,7 @@ def fold(
     report: bool = False,
     batch_norm: bool = False,
     into: keras.Model | None = None,
+    in_place: bool = False,
 ) -> keras.Model | tuple[keras.Model, list[FoldedLayer]]:
     """A new model of plain layers that computes what the wrapped one computes in evaluation.
 
@@ -71,10 +73,14 @@ def fold(
             one in a model whose class makes its layers.
         into: Plain model of the same layers in the same order, which receives the weights and is
             returned, or `None` to make a new model.
+        in_place: Whether to fold every wrapper where it is, in the given model, also one whose
+            class has no configuration. Wrappers stay in it, each one only calls its layer, and
+            files of the model still need this package. A compiled model is to be compiled again.
 
     Returns:
         New Keras model, not compiled, or with `report=True` a tuple of it and a list with one
-        `FoldedLayer` for each layer that was folded. The given model is unchanged.
+        `FoldedLayer` for each layer that was folded. The given model is unchanged, but with
+        `in_place=True`.
 
     Raises:
         ValueError: If the model or a wrapper in it is not built, its class cannot be made anew
@@ -98,16 +104,20 @@ def fold(
     check_model(model)
     check_boolean("report", report)
     check_boolean("batch_norm", batch_norm)
-    if into is None:
-        new_model, folded = _folded(model, batch_norm)
-    else:
+    check_boolean("in_place", in_place)
+    if batch_norm and (in_place or into is not None):
+        raise ValueError(
+            "Argument `batch_norm` must be `False` with `into` or `in_place`: the layers of the "
+            "model stay. Received: batch_norm=True"
+        )
+    if into is not None:
         check_model(into, "into")
-        if batch_norm:
-            raise ValueError(
-                "Argument `batch_norm` must be `False` with `into`: the layers of that model "
-                "stay. Received: batch_norm=True"
-            )
         new_model, folded = into, _fold_into(model, into)
+    elif in_place:
+        _check_wrappers_built(model)
+        new_model, folded = model, [_folded_in_place(part) for part in wrappers_in(model)]
+    else:
+        new_model, folded = _folded(model, batch_norm)
     return (new_model, folded) if report else new_model
 
 
@@ -118,6 +128,30 @@ def fold_for_inference(model: keras.Model, batch_norm: bool = False) -> keras.Mo
     its own: what it does in training does not matter.
     """
     return _folded(model, batch_norm, keeps_classes=False)[0]
+
+
+@contextlib.contextmanager
+def folded_for_inference(model: keras.Model, batch_norm: bool = False) -> Iterator[keras.Model]:
+    """The same while the context is open, also of a model that cannot be copied.
+
+    It is folded where it is, and has its own weights again afterwards.
+    """
+    try:
+        folded = fold_for_inference(model, batch_norm)
+    except NotCopiedError:
+        if batch_norm:
+            raise
+    else:
+        yield folded
+        return
+    wrappers = [part for part in wrappers_in(model) if not part.is_folded]
+    weights = [ops.convert_to_numpy(variable) for variable in model.weights]
+    try:
+        yield fold(model, in_place=True)
+    finally:
+        for part in wrappers:
+            part.is_folded = False
+        model.set_weights(weights)
 
 
 def _folded(
@@ -169,22 +203,21 @@ def _exchanged(
         weights[part] = part._folded_weights()
         return part._plain_layer()
 
-    units = [p for p in walk(model, _is_exchanged, held_in) if p.is_unit]
-    chosen = {id(place.layer) for place in units}
-    new_model, pairs = rebuild(model, plain, chosen, keeps_classes=keeps_classes)
+    units = [p.layer for p in walk(model, _is_exchanged, held_in) if p.is_unit]
+    new_model, pairs = rebuild(model, plain, set(map(id, units)), keeps_classes=keeps_classes)
+    keys: dict[int, int] = {}
     for old, new in pairs:
         inside = [part for part in layers_in(old) if part in weights]
         if inside:
             assign(new.weights, weights_with(old, {part: weights[part] for part in inside}), old)
         else:
             carry_over(old, new)
-        wrappers = [part for part in inside if isinstance(part, Reparameterization)]
-        for part in wrappers:
-            # Inside another layer it goes by its own `id`, unless it is the only one there.
-            folded[id(new if len(wrappers) == 1 else part)] = _entry(part)
+        # A wrapper inside another layer goes by its own `id`, unless it is the only one there.
+        keys |= {id(inside[0]): id(new)} if len(inside) == 1 else {}
         for part in wrappers_in(new):
             folded[id(part)] = _folded_in_place(part)
-    return new_model, folded
+    exchanged = [part for part in units if part in weights and not is_wrapped_model(part)]
+    return new_model, {keys.get(id(p), id(p)): _entry(p) for p in exchanged} | folded
 
 
 def _is_exchanged(layer: keras.layers.Layer) -> bool:

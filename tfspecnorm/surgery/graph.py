@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import tree
 
+from tfspecnorm.kernels.attachment import plain_class, wrapper_around
 from tfspecnorm.kernels.containers import is_graph, parts_of, walk
 
 # Note [Calls of a graph]
@@ -83,7 +84,8 @@ def graph_of(model: keras.Model, shapes: Sequence[Any] | None = None) -> Graph:
 
     def record(stand_in: _StandIn, *args: Any, **kwargs: Any) -> Any:
         outputs = stand_in(*args, **kwargs)
-        calls.append(GraphCall(stand_in.operation, args, kwargs, tree.flatten(outputs)))
+        operation = wrapper_around(stand_in.operation)
+        calls.append(GraphCall(operation, args, kwargs, tree.flatten(outputs)))
         return outputs
 
     inputs = new_inputs(model, shapes)
@@ -158,12 +160,12 @@ def runs_its_layers(layer: Any) -> bool:
     """
     if not is_graph(layer) or getattr(layer, "inputs", None) is None:
         return False
-    return all(_is_keras_own(layer, method) for method in ("__call__", "call"))
+    return all(is_keras_own(layer, method) for method in ("__call__", "call"))
 
 
 def is_subclass(model: keras.Model) -> bool:
     """Whether the class of a Sequential or Functional model is somebody's own."""
-    return type(model).__module__.partition(".")[0] not in _OURS
+    return plain_class(model).__module__.partition(".")[0] not in _OURS
 
 
 def maker_of(model: keras.Model, keeps_class: bool = True) -> Callable[..., keras.Model] | None:
@@ -189,7 +191,7 @@ def maker_of(model: keras.Model, keeps_class: bool = True) -> Callable[..., kera
     if names != known and not passed_on:
         return None
     options = {}
-    if not _is_keras_own(model, "get_config"):
+    if not is_keras_own(model, "get_config"):
         config = model.get_config()
         options = {key: value for key, value in config.items() if key not in _OF_KERAS}
     if any(part.kind is part.KEYWORD_ONLY and part.name not in options for part in parameters):
@@ -198,9 +200,9 @@ def maker_of(model: keras.Model, keeps_class: bool = True) -> Callable[..., kera
     return functools.partial(type(model), **options, name=model.name)
 
 
-def _is_keras_own(model: keras.Model, method: str) -> bool:
+def is_keras_own(model: keras.Model, method: str) -> bool:
     """Whether a subclass does not define a method anew."""
-    owner = next(base for base in type(model).__mro__ if method in vars(base))
+    owner = next(base for base in plain_class(model).__mro__ if method in vars(base))
     return owner.__module__.partition(".")[0] in _OURS
 
 

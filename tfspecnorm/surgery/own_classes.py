@@ -1,6 +1,7 @@
 """Models whose code makes the layers: wrappers are attached to these where they stand."""
 
 import functools
+import inspect
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from tfspecnorm.kernels.attachment import (
 )
 from tfspecnorm.kernels.containers import is_graph, layers_in, own_parts, walk
 from tfspecnorm.layers.reparameterization import Reparameterization
-from tfspecnorm.surgery.graph import new_inputs
+from tfspecnorm.surgery.graph import is_keras_own, is_subclass, new_inputs
 from tfspecnorm.surgery.rebuild import carry_over_own
 
 # Note [Classes of their own]
@@ -34,6 +35,10 @@ Pairs = list[tuple[keras.layers.Layer, keras.layers.Layer]]
 
 # What `from_config` raises where a class cannot be made anew.
 _REFUSALS = (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
+
+
+class NotCopiedError(ValueError):
+    """A model cannot be made anew from its configuration."""
 
 
 class _WrappedModel:
@@ -100,10 +105,12 @@ def remake(model: keras.Model) -> tuple[keras.Model, Pairs]:
     """A copy of a model by its configuration, without attached wrappers, and the pairs of layers.
 
     Raises:
-        ValueError: If the configuration does not make the model anew.
+        NotCopiedError: If the configuration does not make the model anew.
     """
     with serialized_without_wrappers():
         try:
+            for part in layers_in(model):
+                _check_configuration(part)
             config = keras.saving.serialize_keras_object(model)
             config.pop("compile_config", None)
             classes = {plain_class(part).__name__: plain_class(part) for part in layers_in(model)}
@@ -112,14 +119,27 @@ def remake(model: keras.Model) -> tuple[keras.Model, Pairs]:
             for old, new in pairs:
                 carry_over_own(old, new)
         except _REFUSALS as error:
-            raise ValueError(
+            raise NotCopiedError(
                 f"Model '{model.name}' (of class {plain_class(model).__name__}) cannot be copied "
                 "by its configuration. Its class, and those of the layers in it, must have a "
                 "`get_config` that returns the arguments of the constructor, and `from_config` and "
                 "`build_from_config` must make all of its layers. "
-                f"Received: {type(error).__name__}: {error}"
+                f"Received: {' '.join(str(error).split())[:300]}"
             ) from error
     return copy, pairs
+
+
+def _check_configuration(layer: Any) -> None:
+    """Raise a `ValueError` for a graph whose class takes what Keras' configuration does not hold.
+
+    Keras would make it anew with the default value.
+    """
+    if is_graph(layer) and is_subclass(layer) and is_keras_own(layer, "get_config"):
+        parameters = inspect.signature(plain_class(layer).__init__).parameters.values()
+        named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        missing = named - {"self", "inputs", "outputs"} - layer.get_config().keys()
+        if missing:
+            raise ValueError(f"`get_config` of {plain_class(layer).__name__} lacks {missing}")
 
 
 def paths_in(model: keras.layers.Layer) -> dict[tuple[str, ...], keras.layers.Layer]:

@@ -1,24 +1,22 @@
 """Put wrappers around layers of a model."""
 
+import dataclasses
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
-from tfspecnorm import kernels
 from tfspecnorm._util.arguments import check_boolean, check_model
-from tfspecnorm.kernels.containers import held_in, is_graph, layers_in, walk
-from tfspecnorm.kernels.holders import has_unknown_matrix, own_matrices
 from tfspecnorm.layers._listing import wrappers_in
-from tfspecnorm.layers.reparameterization import Reparameterization
+from tfspecnorm.layers.reparameterization import Reparameterization, UnsuitableLayerError
 from tfspecnorm.surgery import _batch_normalization
-from tfspecnorm.surgery._exchange import exchange, makes_wrappers, wrapped
+from tfspecnorm.surgery._choice import Wrapper, chosen_in, rule_of
+from tfspecnorm.surgery._exchange import exchange, wrapped
 from tfspecnorm.surgery.group import group
 from tfspecnorm.surgery.own_classes import attach_wrappers, is_wrapped_model
+from tfspecnorm.surgery.raw_matrices import NOT_WRAPPED, found_in
 from tfspecnorm.surgery.rebuild import NotExchangedError, from_config
-
-Wrapper = Callable[[keras.layers.Layer], keras.layers.Layer]
 
 
 def wrap(
@@ -86,13 +84,13 @@ def wrap(
     check_model(model)
     check_boolean("remove_batch_normalization", remove_batch_normalization)
     check_boolean("grouped", grouped)
-    rule = _rule(wrapper)
+    rule = rule_of(wrapper)
     if where is not None and (not callable(where) or isinstance(where, (type, keras.layers.Layer))):
         raise ValueError(
             "Argument `where` must be a function that says of a layer whether to wrap it, or "
             f"`None`. Received: where={where!r}"
         )
-    layers = _candidates(model, where, rule)
+    layers = chosen_in(model, where, rule)
     if not layers:
         already = wrappers_in(model) and where is None
         raise ValueError(
@@ -100,8 +98,6 @@ def wrap(
             f"{'; those with known kernels are wrapped already' if already else ''}. "
             f"Received: where={where!r} for model '{model.name}'"
         )
-    if where is None and not isinstance(wrapper, dict):
-        _warn_of_matrices_left(model, layers)
     removed = _batch_normalization.followers(model, layers) if remove_batch_normalization else {}
     if remove_batch_normalization and not removed:
         raise ValueError(
@@ -110,16 +106,28 @@ def wrap(
             f"Received: remove_batch_normalization=True for model '{model.name}'"
         )
 
-    def named(layer: keras.layers.Layer, make: Any = None) -> keras.layers.Layer:
-        new = wrapped(rule(layer) if make is None else make, layer, wrapper)
+    refused: dict[int, UnsuitableLayerError] = {}
+
+    def named(layer: keras.layers.Layer) -> keras.layers.Layer:
+        new = wrapped(rule(layer), layer, wrapper)
         if isinstance(new, Reparameterization) and not new._is_named:
             new.name = layer.name
         return new
 
     def make(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kernels.check_registered(layer)
         bare = _batch_normalization.with_bias if id(layer) in removed else from_config
-        return named(bare(layer), rule(layer))
+        return named(bare(layer))
+
+    def make_attached(layer: keras.layers.Layer) -> keras.layers.Layer:
+        # Nobody can change what somebody's code makes, so that others are wrapped.
+        try:
+            new = named(layer)
+            if isinstance(new, Reparameterization):
+                new._check_attachable()
+        except UnsuitableLayerError as error:
+            refused[id(layer)] = error
+            return layer
+        return new
 
     def weights_of(layer: keras.layers.Layer) -> list[Any]:
         follower = removed.get(id(layer))
@@ -128,80 +136,36 @@ def wrap(
         return _batch_normalization.merged_weights(layer, follower)
 
     followers = {id(follower) for follower in removed.values()}
-    if is_wrapped_model(model):
-        new_model = attach_wrappers(model, named, layers)
-    else:
-        try:
-            new_model = exchange(model, make, layers, weights_of, followers)
-        except NotExchangedError:
-            if removed:
-                raise
-            new_model = attach_wrappers(model, named, layers)
+    try:
+        if is_wrapped_model(model):
+            raise NotExchangedError
+        new_model = exchange(model, make, layers, weights_of, followers)
+    except NotExchangedError:
+        if removed:
+            raise
+        new_model = attach_wrappers(model, make_attached, layers)
+    if len(refused) == len(layers):
+        raise next(iter(refused.values()))
+    _warn_of_matrices_left(
+        new_model, refused, all_wanted=where is None and not isinstance(wrapper, dict)
+    )
     return group(new_model) if grouped else new_model
 
 
-def _rule(wrapper: Any) -> Callable[[keras.layers.Layer], Wrapper | None]:
-    """Function from a layer to what wraps it, `None` to leave it."""
-    if isinstance(wrapper, dict) and wrapper:
-        classes = all(
-            isinstance(key, type) and issubclass(key, keras.layers.Layer) for key in wrapper
-        )
-        if classes and all(value is None or makes_wrappers(value) for value in wrapper.values()):
-
-            def nearest(layer: keras.layers.Layer) -> Wrapper | None:
-                rules = (wrapper[base] for base in type(layer).__mro__ if base in wrapper)
-                rule = next(rules, None)
-                if rule is None and isinstance(layer, keras.layers.Bidirectional):
-                    return nearest(layer.forward_layer)
-                return rule
-
-            return nearest
-    elif makes_wrappers(wrapper):
-        return lambda layer: wrapper
-    raise ValueError(
-        "Argument `wrapper` must be a wrapper of `tfspecnorm.layers`, a function from a layer to "
-        "one, or a dict from layer class to one of these or `None`. "
-        f"Received: wrapper={wrapper!r}"
-    )
-
-
-def _warn_of_matrices_left(model: keras.Model, chosen: list[keras.layers.Layer]) -> None:
-    """Name the matrices that layers hold in their own code, where nothing can be exchanged."""
-    covered = {id(part) for top in (*chosen, *wrappers_in(model)) for part in layers_in(top)}
-    paths = [
-        variable.path
-        for layer in layers_in(model)
-        if id(layer) not in covered
-        for variable in own_matrices(layer)
-    ]
-    if paths:
+def _warn_of_matrices_left(
+    model: keras.Model, refused: dict[int, UnsuitableLayerError], all_wanted: bool
+) -> None:
+    """Name the matrices that are left as they are although nobody chose to leave them."""
+    left = []
+    for matrix, layer in found_in(model):
+        if id(layer) in refused:
+            left.append(dataclasses.replace(matrix, reason=refused[id(layer)].reason))
+        elif all_wanted and matrix.reason != NOT_WRAPPED:
+            left.append(matrix)
+    if left:
         warnings.warn(
-            f"`wrap` leaves {len(paths)} matrices of model '{model.name}' as they are: {paths}. "
-            "Their layers are made in the code of another layer, or are not known: see "
-            "`tfspecnorm.kernels.register`. Argument `where` says which layers are meant.",
+            f"`wrap` leaves {len(left)} matrices of model '{model.name}' as they are: "
+            f"{'; '.join(map(str, left))}. Argument `where` says which layers are meant, and "
+            "`tfspecnorm.raw_matrices` lists what is left.",
             stacklevel=3,
         )
-
-
-def _candidates(
-    model: keras.Model,
-    where: Callable[[keras.layers.Layer], bool] | None,
-    rule: Callable[[keras.layers.Layer], Wrapper | None],
-) -> list[keras.layers.Layer]:
-    """The chosen layers, outermost first: what a chosen or wrapped layer holds is part of it."""
-
-    def is_unit(layer: keras.layers.Layer) -> bool:
-        if is_graph(layer) or isinstance(layer, keras.layers.InputLayer):
-            return False
-        known = kernels.is_registered(layer)
-        wanted = (known if where is None else where(layer)) and rule(layer) is not None
-        if known or isinstance(layer, Reparameterization):
-            return wanted or isinstance(layer, Reparameterization)
-        if wanted and has_unknown_matrix(layer):
-            kernels.check_registered(layer)
-        # There is nothing to wrap in it, or layers in it that `where` is asked for.
-        return False
-
-    places = walk(model, is_unit, held_in)
-    units = [place.layer for place in places if place.is_unit]
-    return [layer for layer in units if not isinstance(layer, Reparameterization)]
