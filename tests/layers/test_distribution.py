@@ -199,6 +199,7 @@ def run(script, **environment):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="a strategy of TensorFlow")
 def test_mirrored_strategy_over_two_devices():
     result = run(MIRRORED)
