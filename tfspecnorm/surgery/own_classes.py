@@ -11,7 +11,6 @@ import keras
 
 from tfspecnorm.kernels.attachment import (
     attach,
-    is_serializing,
     plain_class,
     refuse_copies,
     serialized_without_wrappers,
@@ -44,12 +43,8 @@ class NotCopiedError(ValueError):
 class _WrappedModel:
     """What the class of a model with attached layers has before its own."""
 
-    def get_build_config(self) -> Any:
-        # In its own configuration the model is one that `from_config` builds.
-        return super().get_build_config() if is_serializing() else None
-
     def build_from_config(self, config: Any) -> None:
-        """Nothing: the model is built."""
+        """Nothing: `from_config` builds the model."""
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
