@@ -1,9 +1,11 @@
 """Models whose code makes the layers: wrappers are attached to these where they stand."""
 
+import contextlib
 import functools
 import inspect
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,8 @@ class _WrappedModel:
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
-        model = _built(keras.saving.deserialize_keras_object(config["model"], custom_objects))
+        with _as_built_by_calls():
+            model = _built(keras.saving.deserialize_keras_object(config["model"], custom_objects))
         layers = paths_in(model)
         for entry in config["wrappers"]:
             layer = layers.get(tuple(entry["path"]))
@@ -109,7 +112,8 @@ def remake(model: keras.Model) -> tuple[keras.Model, Pairs]:
             config = keras.saving.serialize_keras_object(model)
             config.pop("compile_config", None)
             classes = {plain_class(part).__name__: plain_class(part) for part in layers_in(model)}
-            copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
+            with _as_built_by_calls():
+                copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
             pairs = _pairs(model, _built(copy))
             for old, new in pairs:
                 carry_over_own(old, new)
@@ -163,6 +167,17 @@ def _pairs(old: keras.Model, new: keras.Model) -> Pairs:
         if classes[0] is not classes[1]:
             raise ValueError(f"the copy has {classes[1]} in place of {classes[0]} at {path}")
     return [(part, news[path]) for path, part in olds.items()]
+
+
+@contextlib.contextmanager
+def _as_built_by_calls() -> Iterator[None]:
+    """Keeps Keras from warning of layers that leave it to their first call to build what they hold.
+
+    They are called afterwards.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`build\(\)` was called on layer", UserWarning)
+        yield
 
 
 def _built(model: keras.Model) -> keras.Model:
