@@ -1,11 +1,9 @@
 """Models whose code makes the layers: wrappers are attached to these where they stand."""
 
-import contextlib
 import functools
 import inspect
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from tfspecnorm.kernels.attachment import (
 from tfspecnorm.kernels.containers import is_graph, layers_in, own_parts, walk
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery.graph import is_keras_own, is_subclass, new_inputs
-from tfspecnorm.surgery.rebuild import carry_over_own
+from tfspecnorm.surgery.rebuild import as_built_by_calls, carry_over_own
 
 # Note [Classes of their own]
 # A model such as keras-hub's `BertTextClassifier` is known by the arguments of its constructor,
@@ -50,7 +48,7 @@ class _WrappedModel:
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
-        with _as_built_by_calls():
+        with as_built_by_calls():
             model = _built(keras.saving.deserialize_keras_object(config["model"], custom_objects))
         layers = paths_in(model)
         for entry in config["wrappers"]:
@@ -112,7 +110,7 @@ def remake(model: keras.Model) -> tuple[keras.Model, Pairs]:
             config = keras.saving.serialize_keras_object(model)
             config.pop("compile_config", None)
             classes = {plain_class(part).__name__: plain_class(part) for part in layers_in(model)}
-            with _as_built_by_calls():
+            with as_built_by_calls():
                 copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
             pairs = _pairs(model, _built(copy))
             for old, new in pairs:
@@ -167,17 +165,6 @@ def _pairs(old: keras.Model, new: keras.Model) -> Pairs:
         if classes[0] is not classes[1]:
             raise ValueError(f"the copy has {classes[1]} in place of {classes[0]} at {path}")
     return [(part, news[path]) for path, part in olds.items()]
-
-
-@contextlib.contextmanager
-def _as_built_by_calls() -> Iterator[None]:
-    """Keeps Keras from warning of layers that leave it to their first call to build what they hold.
-
-    They are called afterwards.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"`build\(\)` was called on layer", UserWarning)
-        yield
 
 
 def _built(model: keras.Model) -> keras.Model:
