@@ -96,10 +96,12 @@ class _AttachedLayer:
         if not _SERIALIZING.get():
             for name, variable in self._attachment.state.items():
                 store[name] = variable
+            self._attachment.wrapper._save_mark(store)
 
     def load_own_variables(self, store: Any) -> None:
         stored = {name: store[name] for name in store.keys()}
         if not _SERIALIZING.get():
+            self._attachment.wrapper._load_mark(stored)
             state = self._attachment.state
             if state and not state.keys() & stored:
                 raise self._attachment.wrapper._state_missing()

@@ -148,16 +148,22 @@ class WrappedLayer(keras.layers.Wrapper):
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
-        # The configuration of a layer that makes its wrappers in its code does not say it.
-        if self.is_folded:
-            store["is_folded"] = np.ones(())
+        self._save_mark(store)
 
     def load_own_variables(self, store: Any) -> None:
         if len(store) == 0 and self.state:
             raise self._state_missing()
         stored = {name: store[name] for name in store.keys()}
-        self.is_folded = stored.pop("is_folded", None) is not None
+        self._load_mark(stored)
         super().load_own_variables(stored)
+
+    def _save_mark(self, store: Any) -> None:
+        """Keep that the wrapper is folded with its variables: what makes it does not say so."""
+        if self.is_folded:
+            store["is_folded"] = np.ones(())
+
+    def _load_mark(self, stored: dict[str, Any]) -> None:
+        self.is_folded = stored.pop("is_folded", None) is not None
 
     def _state_missing(self) -> ValueError:
         return ValueError(

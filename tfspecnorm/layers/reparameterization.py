@@ -360,9 +360,10 @@ class Reparameterization(WrappedLayer):
         self, values: dict[int, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """The layer's outputs with other values of its variables, see Note [Substitution]."""
-        mapping, variables, layer = [], self.layer.variables, self.layer
+        mapping, variables, layer, owner = [], self.layer.variables, self.layer, self
         if self.is_attached:
-            variables, layer = variables_alone(layer), call_alone(layer)
+            # The wrapper itself is in no model, where its losses would be looked for.
+            variables, layer, owner = variables_alone(layer), call_alone(layer), layer
         if self._own.described.recurrent:
             variables = [*variables, *states_of(self._own.described.recurrent)]
         for variable in variables:
@@ -374,7 +375,7 @@ class Reparameterization(WrappedLayer):
             mapping,
             assign=True,
             collect_losses=True,
-            losses_to=self,
+            losses_to=owner,
         )
         return outputs
 
@@ -449,7 +450,7 @@ class Reparameterization(WrappedLayer):
                 "layer, without its wrapper.",
                 stacklevel=2,
             )
-        return self.layer(*args, **kwargs)
+        return call_alone(self.layer)(*args, **kwargs)
 
     def _plain_layer(self) -> keras.layers.Layer:
         """The inner layer anew, without weights, with what the wrapper decides for it."""

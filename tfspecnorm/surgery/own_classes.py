@@ -109,7 +109,8 @@ def remake(model: keras.Model) -> tuple[keras.Model, Pairs]:
                 _check_configuration(part)
             config = keras.saving.serialize_keras_object(model)
             config.pop("compile_config", None)
-            classes = {plain_class(part).__name__: plain_class(part) for part in layers_in(model)}
+            own = {plain_class(part) for part in layers_in(model)}
+            classes = {c.__name__: c for c in own if not c.__module__.startswith("keras.")}
             with as_built_by_calls():
                 copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
             pairs = _pairs(model, _built(copy))
