@@ -3,7 +3,7 @@
 import contextlib
 import contextvars
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 import keras
@@ -17,8 +17,9 @@ from tfspecnorm._backend.variables import keep_in
 # shows the state of its wrapper as its own variables, so that training, freezing, saving and
 # restoring reach it wherever the layer is. Trackers do not see the wrapper itself. Its kernel, read
 # as an attribute by code that does not call it, such as the tied head of a language model, is the
-# one that it computes with outside of training. The configuration of the layer says nothing of the
-# wrapper: the outermost model keeps wrappers beside its own configuration, see
+# one that it computes with outside of training. So are those of a layer in it that is called by
+# itself, such as the cell of an LSTM in a loop that decodes. The configuration of the layer says
+# nothing of the wrapper: the outermost model keeps wrappers beside its own configuration, see
 # `surgery/own_classes.py`, and nothing within it may be copied without them.
 
 _SERIALIZING: contextvars.ContextVar[bool] = contextvars.ContextVar("serializing", default=False)
@@ -96,7 +97,7 @@ class _AttachedLayer:
         if not _SERIALIZING.get():
             for name, variable in self._attachment.state.items():
                 store[name] = variable
-            self._attachment.wrapper._save_mark(store)
+            self._attachment.wrapper.save_whether_folded(store)
 
     def load_own_variables(self, store: Any) -> None:
         stored = {name: store[name] for name in store.keys()}
@@ -107,6 +108,7 @@ class _AttachedLayer:
                 raise self._attachment.wrapper._state_missing()
             for name, variable in state.items():
                 variable.assign(stored.pop(name))
+            self._attachment.wrapper.load_whether_folded(stored)
         with _own_code_of(self):
             super().load_own_variables(stored)
 
@@ -121,11 +123,12 @@ def _own_code_of(layer: Any) -> Iterator[None]:
         _RUNNING.reset(token)
 
 
-def attach(wrapper: Any) -> None:
+def attach(wrapper: Any, inner: Iterable[Any]) -> None:
     """Let every call of a wrapper's layer go through the wrapper, see Note [Attached layers].
 
     Args:
         wrapper: Built wrapper.
+        inner: The layers in its layer.
     """
     layer = wrapper.layer
     layer._attachment = Attachment(wrapper)
@@ -133,6 +136,23 @@ def attach(wrapper: Any) -> None:
     keep_in(layer, layer._attachment.state)
     read = tuple(k.name for k in wrapper.kernels if getattr(layer, k.name, None) is k.variable)
     layer.__class__ = _attached_class(type(layer), type(wrapper), read)
+    kernels = {id(kernel.variable) for kernel in wrapper.kernels}
+    for part in inner:
+        if any(id(variable) in kernels for variable in part.variables):
+            part.call = _call_through(wrapper, part)
+
+
+def _call_through(wrapper: Any, part: Any) -> Callable[..., Any]:
+    own = part.call
+
+    @functools.wraps(own)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if id(wrapper.layer) in _RUNNING.get():
+            return own(*args, **kwargs)
+        with _own_code_of(wrapper.layer):
+            return wrapper._call_part(own, part.variables, args, kwargs)
+
+    return call
 
 
 @functools.cache

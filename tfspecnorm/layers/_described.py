@@ -27,4 +27,6 @@ class Described:
         for kernel in self.kernels:
             kernel.linear_map.compute_views()
         self.recurrent = [part for part in layers_in(layer) if isinstance(part, keras.layers.RNN)]
+        # Keras counts neither their states nor those of metrics among the variables of a layer.
+        self.has_metrics = bool(layer.metrics)
         self.dtypes = read_master(lambda: [k.variable.dtype for k in self.kernels])

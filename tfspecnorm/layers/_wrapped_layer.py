@@ -8,7 +8,7 @@ from keras import tree
 
 from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.tracing import outside_of_tracing
-from tfspecnorm.kernels.attachment import variables_alone
+from tfspecnorm.kernels.attachment import plain_class, variables_alone, wrapper_around
 from tfspecnorm.kernels.containers import layers_in
 from tfspecnorm.kernels.description import check_may_hold_kernels
 from tfspecnorm.layers._call_arguments import (
@@ -91,6 +91,7 @@ class WrappedLayer(keras.layers.Wrapper):
                 self._build_by_call([keras.KerasTensor(input_shape, self.compute_dtype)], {})
             self.input_spec = self.layer.input_spec
             # Some layers make those that they hold only now.
+            _check_not_wrapped(self.layer)
             self._replace_methods()
             self._build_kernels()
 
@@ -148,21 +149,22 @@ class WrappedLayer(keras.layers.Wrapper):
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
-        self._save_mark(store)
+        self.save_whether_folded(store)
 
     def load_own_variables(self, store: Any) -> None:
         if len(store) == 0 and self.state:
             raise self._state_missing()
         stored = {name: store[name] for name in store.keys()}
-        self._load_mark(stored)
+        self.load_whether_folded(stored)
         super().load_own_variables(stored)
 
-    def _save_mark(self, store: Any) -> None:
-        """Keep that the wrapper is folded with its variables: what makes it does not say so."""
+    def save_whether_folded(self, store: Any) -> None:
+        """Store it, which no configuration says of a wrapper that somebody's code makes."""
         if self.is_folded:
             store["is_folded"] = np.ones(())
 
-    def _load_mark(self, stored: dict[str, Any]) -> None:
+    def load_whether_folded(self, stored: dict[str, Any]) -> None:
+        """Take it out of what was stored."""
         self.is_folded = stored.pop("is_folded", None) is not None
 
     def _state_missing(self) -> ValueError:
@@ -206,11 +208,15 @@ def _check_layer(layer: keras.layers.Layer) -> None:
             "Argument `layer` must be a Keras layer (an instance, not a class). "
             f"Received: layer={layer!r}"
         )
-    for part in layers_in(layer):
+    _check_not_wrapped(layer)
+    check_may_hold_kernels(layer)
+
+
+def _check_not_wrapped(layer: keras.layers.Layer) -> None:
+    for part in [wrapper_around(layer), *layers_in(layer)]:
         if isinstance(part, WrappedLayer):
             raise ValueError(
                 "Argument `layer` must not be or hold a wrapper of its own kind: a kernel has "
-                f"one normalization. Received: layer={type(layer).__name__} named "
+                f"one normalization. Received: layer={plain_class(layer).__name__} named "
                 f"'{layer.name}' with {type(part).__name__} named '{part.name}'"
             )
-    check_may_hold_kernels(layer)

@@ -356,16 +356,37 @@ class Reparameterization(WrappedLayer):
             self.update(variable, value)
         return shared.kernels
 
-    def _call_layer(
-        self, values: dict[int, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    def _call_part(
+        self,
+        call: Callable[..., Any],
+        variables: list[keras.Variable],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
-        """The layer's outputs with other values of its variables, see Note [Substitution]."""
-        mapping, variables, layer, owner = [], self.layer.variables, self.layer, self
-        if self.is_attached:
-            # The wrapper itself is in no model, where its losses would be looked for.
-            variables, layer, owner = variables_alone(layer), call_alone(layer), layer
+        """The outputs of a layer in the layer, with what that computes with in evaluation."""
+        values = read_master(lambda: self._substitutes(training=False))
+        return self._call_layer(values, args, kwargs, (variables, call))
+
+    def _call_layer(
+        self,
+        values: dict[int, Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        part: tuple[list[keras.Variable], Callable[..., Any]] | None = None,
+    ) -> Any:
+        """The layer's outputs with other values of its variables, see Note [Substitution].
+
+        Or those of a part of it, given by its variables and what calls it.
+        """
+        mapping, variables, layer = [], self.layer.variables, self.layer
+        if part is not None:
+            variables, layer = part
+        elif self.is_attached:
+            variables, layer = variables_alone(layer), call_alone(layer)
         if self._own.described.recurrent:
             variables = [*variables, *states_of(self._own.described.recurrent)]
+        if self._own.described.has_metrics:
+            variables = [*variables, *self.layer.metrics_variables]
         for variable in variables:
             value = values.get(id(variable))
             value = ops.convert_to_tensor(variable.value) if value is None else value
@@ -375,7 +396,8 @@ class Reparameterization(WrappedLayer):
             mapping,
             assign=True,
             collect_losses=True,
-            losses_to=owner,
+            # A wrapper that is attached is no part of the model, its layer is.
+            losses_to=self.layer if self.is_attached else self,
         )
         return outputs
 

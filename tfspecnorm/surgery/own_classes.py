@@ -20,7 +20,12 @@ from tfspecnorm.kernels.attachment import (
 from tfspecnorm.kernels.containers import is_graph, layers_in, own_parts, walk
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery.graph import is_keras_own, is_subclass, new_inputs
-from tfspecnorm.surgery.rebuild import as_built_by_calls, carry_over_own
+from tfspecnorm.surgery.rebuild import (
+    as_built_by_calls,
+    carry_over_own,
+    classes_in,
+    uncompiled,
+)
 
 # Note [Classes of their own]
 # A model such as keras-hub's `BertTextClassifier` is known by the arguments of its constructor,
@@ -60,7 +65,7 @@ class _WrappedModel:
                     f"saved. Received: {layer!r} in place of {entry['layer']} at "
                     f"{'/'.join(entry['path'])}"
                 )
-            attach(_loaded(entry["wrapper"], layer))
+            _attach(_loaded(entry["wrapper"], layer))
         return _with_wrappers(model)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -87,13 +92,13 @@ def attach_wrappers(
     for old, new in pairs:
         around = wrapper_around(old)
         if around is not old:
-            attach(_loaded(_serialized(around), new))
+            wrapper = type(around).from_config({**around.get_config(), "layer": new})
+            _attach(wrapper)
             carry_over_own(old, new)
         elif id(old) in chosen and new.built:
             wrapper = make(new)
             if wrapper is not new:
-                wrapper.build()
-                attach(wrapper)
+                _attach(wrapper)
     return _with_wrappers(copy)
 
 
@@ -103,14 +108,12 @@ def remake(model: keras.Model) -> tuple[keras.Model, Pairs]:
     Raises:
         NotCopiedError: If the configuration does not make the model anew.
     """
-    with serialized_without_wrappers():
+    with serialized_without_wrappers(), uncompiled(model):
         try:
             for part in layers_in(model):
                 _check_configuration(part)
             config = keras.saving.serialize_keras_object(model)
-            config.pop("compile_config", None)
-            own = {plain_class(part) for part in layers_in(model)}
-            classes = {c.__name__: c for c in own if not c.__module__.startswith("keras.")}
+            classes = classes_in(model)
             with as_built_by_calls():
                 copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
             pairs = _pairs(model, _built(copy))
@@ -186,11 +189,14 @@ def _serialized(wrapper: Reparameterization) -> dict[str, Any]:
 
 
 def _loaded(config: dict[str, Any], layer: keras.layers.Layer) -> Reparameterization:
-    wrapper = keras.saving.deserialize_keras_object(
+    return keras.saving.deserialize_keras_object(
         {**config, "config": {**config["config"], "layer": layer}}
     )
+
+
+def _attach(wrapper: Reparameterization) -> None:
     wrapper.build()
-    return wrapper
+    attach(wrapper, layers_in(wrapper.layer)[1:])
 
 
 def _with_wrappers(model: keras.Model) -> keras.Model:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfspecnorm.kernels.attachment import plain_class
 from tfspecnorm.kernels.containers import held_in, is_graph, layers_in, walk
 from tfspecnorm.surgery.graph import maker_of, new_inputs
 
@@ -74,7 +75,7 @@ def rebuild(
     if not is_graph(model):
         new_model = _from_edited_config(model, replace, chosen)
         return new_model, [(model, new_model)]
-    with _uncompiled(model):
+    with uncompiled(model):
         return clone(model), pairs
 
 
@@ -127,8 +128,8 @@ def _checked(model: keras.Model, make: Callable[[], keras.Model]) -> keras.Model
 
 
 @contextlib.contextmanager
-def _uncompiled(model: keras.Model) -> Iterator[None]:
-    """Keeps `clone_model` from copying losses and metrics, which may not be serializable."""
+def uncompiled(model: keras.Model) -> Iterator[None]:
+    """Keeps Keras from copying losses and metrics, which may not be serializable."""
     compiled = [part for part in layers_in(model) if getattr(part, "compiled", False)]
     for part in compiled:
         part.compiled = False
@@ -185,10 +186,9 @@ def _from_edited_config(
 
 def from_edited(layer: keras.layers.Layer, edit: Callable[[Any], Any]) -> keras.layers.Layer:
     """A layer of the configuration that a function makes of that of another one."""
-    classes = {type(part).__name__: type(part) for part in layers_in(layer)}
     config = edit(keras.saving.serialize_keras_object(layer))
     with as_built_by_calls():
-        return keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
+        return keras.saving.deserialize_keras_object(config, classes_in(layer), safe_mode=False)
 
 
 @contextlib.contextmanager
@@ -200,6 +200,18 @@ def as_built_by_calls() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`build\(\)` was called on layer", UserWarning)
         yield
+
+
+def classes_in(layer: keras.layers.Layer) -> dict[str, type]:
+    """The classes of the layers in a layer by name, but for those that share a name.
+
+    Keras finds these by their modules.
+    """
+    classes: dict[str, set[type]] = {}
+    for part in layers_in(layer):
+        found = plain_class(part)
+        classes.setdefault(found.__name__, set()).add(found)
+    return {name: found.pop() for name, found in classes.items() if len(found) == 1}
 
 
 class NotExchangedError(ValueError):
