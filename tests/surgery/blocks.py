@@ -323,7 +323,7 @@ def _around(layer, *shape):
 
 
 def _net():
-    model = Net()
+    model = Net(name="net")
     model.build((None, LENGTH, 7))
     return model
 

@@ -43,11 +43,6 @@ def wrapper_around(layer: Any) -> Any:
     return layer if attachment is None else attachment.wrapper
 
 
-def is_serializing() -> bool:
-    """Whether layers are serialized as if they were plain."""
-    return _SERIALIZING.get()
-
-
 class Attachment:
     """Hides a wrapper from trackers: it holds the layer that holds this."""
 
@@ -107,6 +102,7 @@ class _AttachedLayer:
     def load_own_variables(self, store: Any) -> None:
         stored = {name: store[name] for name in store.keys()}
         if not _SERIALIZING.get():
+            self._attachment.wrapper._load_mark(stored)
             state = self._attachment.state
             if state and not state.keys() & stored:
                 raise self._attachment.wrapper._state_missing()
