@@ -102,7 +102,6 @@ class _AttachedLayer:
     def load_own_variables(self, store: Any) -> None:
         stored = {name: store[name] for name in store.keys()}
         if not _SERIALIZING.get():
-            self._attachment.wrapper._load_mark(stored)
             state = self._attachment.state
             if state and not state.keys() & stored:
                 raise self._attachment.wrapper._state_missing()

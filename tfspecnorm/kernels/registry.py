@@ -71,6 +71,7 @@ def register_holder(
 
     Example:
 
+    >>> from tfspecnorm.kernels import kernels_of
     >>> layer = keras.layers.Bidirectional(keras.layers.LSTM(4))
     >>> layer.build((None, 3, 2))
     >>> [kernel.name for kernel in kernels_of(layer)][:2]
