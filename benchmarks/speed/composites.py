@@ -1,6 +1,6 @@
 """Compare ways to normalize a Transformer whose blocks are layers of their own class.
 
-    python -m benchmarks.speed.composites --rounds 40 --calls 2
+    python -m benchmarks.speed.composites --rounds 60 --calls 2
 
 The network is the Transformer of `networks.py`. Its layers are wrapped one by one in the code of
 the block, as a whole by one wrapper around each block, or by `tfspecnorm.wrap`, which attaches
