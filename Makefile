@@ -7,44 +7,22 @@ WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-# What has to hold on every backend.
-BACKEND_TESTS = $(wildcard tests/test_arguments.py tests/test_import.py tests/kernels tests/layers tests/norms \
-	tests/surgery tests/migration tests/analysis tests/callbacks tests/metrics tests/gan \
-	tests/edge/test_formats.py tests/edge/test_odd_models.py tests/edge/test_samples.py \
-	tests/test_files.py tests/test_initializers.py tests/test_main.py \
-	tests/test_measured_once.py tests/test_operations.py tests/test_saved_models.py \
-	tests/test_schedules.py tests/test_variables.py tests/test_trust.py)
-# One run of every example, and two devices.
-BACKEND_EXAMPLES = tests/examples/test_smoke.py tests/examples/test_parallel.py
 PYTEST = -m pytest -n $(WORKERS)
-# What is computed by NumPy, or is alike on all backends, is left to `test-all` where tests take long.
-LATER_ON_JAX = tests/metrics tests/test_saved_models.py
-LATER_ON_LOWEST = tests/metrics tests/analysis
-# All wrappers on all layers are crossed on the newest TensorFlow; elsewhere that is for `test-all`.
-ELSEWHERE = "not slow and not crossed"
-
-# What Keras itself learned later: losses of activities as means over the batch (3.14), export to
-# LiteRT (3.13). And no Keras reads a file that a newer one wrote.
-NEEDS_NEWER_KERAS = \
-	tests/layers/test_reparameterization.py::test_losses_of_the_wrapped_layer_count_once \
-	tests/layers/test_conformance.py::test_litert_file_of_the_folded_model \
-	tests/layers/test_traced_once.py::test_litert_file_of_a_model_that_is_not_folded \
-	tests/layers/test_evaluation.py::test_a_model_that_is_not_folded_converts \
-	tests/layers/test_saving.py::test_golden_file_still_loads[spectral_norm]
-# What XLA makes of a layer, which takes long to compile, is tested with the newest TensorFlow.
-COMPILED = tests/layers/test_conformance.py::test_compiled_by_xla
+# The markers are described in pyproject.toml.
+QUICK = not slow and not crossed
+LATER = (slow or crossed)
 
 .PHONY: help demo test test-all test-backends test-jax test-torch test-lowest test-hub test-hub-backends bench claims docs lint clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo           train a VGG7 with spectral normalization; writes savedmodels/demo/"
-	@echo "make test           the tests on TensorFlow, without the slow ones"
-	@echo "make test-backends  the tests of the layers on JAX and on PyTorch"
+	@echo "make test           the quick tests, on TensorFlow"
+	@echo "make test-backends  those of every backend, on JAX and on PyTorch"
 	@echo "make test-lowest    the same tests with the oldest Keras and TensorFlow admitted"
 	@echo "make test-hub       the model families of keras-hub and keras.applications"
 	@echo "make test-hub-backends  some of these on JAX and on PyTorch"
-	@echo "make test-all       all of the above, and the slow ones"
+	@echo "make test-all       all of the above, and the tests that these leave out"
 	@echo "make bench          what normalization costs, beside every peer: over two hours on a quiet machine"
 	@echo "make claims         what the papers claim, measured: up to eight hours; goes on where it stopped"
 	@echo "make docs           the pages of docs/ as HTML in build/docs"
@@ -122,22 +100,19 @@ demo: .venv/installed-demo
 	KERAS_BACKEND=tensorflow .venv/bin/python examples/vgg7.py
 
 test: .venv/installed-test
-	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m "not slow"
+	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m "$(QUICK)"
 
 test-jax: .venv-jax/installed-test
-	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m $(ELSEWHERE) \
-		$(filter-out $(LATER_ON_JAX),$(BACKEND_TESTS))
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m "backends and $(QUICK)"
 
 test-torch: .venv-torch/installed-test
-	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m $(ELSEWHERE) $(BACKEND_TESTS) \
-		$(BACKEND_EXAMPLES)
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m "backends and $(QUICK)"
 
 test-backends: test-jax test-torch
 
 test-lowest: .venv-lowest/installed-test
-	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) -m $(ELSEWHERE) \
-		$(filter-out $(LATER_ON_LOWEST),$(BACKEND_TESTS)) \
-		$(NEEDS_NEWER_KERAS:%=--deselect %) --deselect $(COMPILED)
+	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) \
+		-m "backends and not newest_keras and $(QUICK)"
 
 test-hub: .venv-hub/installed-test
 	KERAS_BACKEND=tensorflow .venv-hub/bin/python $(PYTEST) tests/hub
@@ -148,11 +123,11 @@ test-hub-backends: .venv-jax/installed-hub .venv-torch/installed-hub
 	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) tests/hub
 
 test-all: test test-backends test-lowest test-hub test-hub-backends
-	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m slow
-	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m crossed tests/layers tests/surgery
-	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) $(BACKEND_EXAMPLES) $(LATER_ON_JAX)
-	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) -m "not slow" $(LATER_ON_LOWEST)
-	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m crossed tests/layers tests/surgery
+	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m "$(LATER)"
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m "backends and $(LATER)"
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m "backends and $(LATER)"
+	KERAS_BACKEND=tensorflow .venv-lowest/bin/python $(PYTEST) \
+		-m "backends and not newest_keras and $(LATER)"
 
 # The peers: those that ended with Keras 2, and those of PyTorch and JAX. None of them needs the package.
 .venv-speed-keras2/installed: requirements/speed-keras2.txt

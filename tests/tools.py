@@ -5,9 +5,18 @@ import itertools
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 BACKEND = keras.backend.backend()
+
+
+def quick(values, chosen):
+    """Values of a parameter: the quick run takes the chosen ones, `make test-all` the others."""
+    return [
+        pytest.param(value, marks=() if value in chosen else pytest.mark.crossed)
+        for value in values
+    ]
 
 
 def array(tensor):

@@ -11,7 +11,7 @@ from tfspecnorm import layers, norms
 class Constant(norms.Gram):
     """A norm of two for every kernel: a wrapper that divides, and computes nothing."""
 
-    def __call__(self, kernel: Any, *_: Any) -> norms.Measurement:
+    def measure(self, task: norms.Task) -> norms.Measurement:
         """Two, whatever the kernel is."""
         return norms.Measurement(keras.ops.convert_to_tensor(2.0), {}, ())
 
@@ -23,21 +23,16 @@ class Held(norms.Matrix):
     A wrapper that moved its vectors in every k-th step alone could not be quicker.
     """
 
-    def __call__(
-        self, kernel: Any, state: Any, linear_map: Any, iterations: int = 0, compiled: bool = False
-    ) -> norms.Measurement:
+    def measure(self, task: norms.Task) -> norms.Measurement:
         """σ = ‖W u‖ for the stored u."""
-        return super().__call__(kernel, state, linear_map, 0)
+        return super().measure(task._replace(power_iterations=0))
 
 
 @keras.saving.register_keras_serializable(package="benchmarks")
 class StoredVectors(layers.SpectralNorm):
     """Spectral normalization whose evaluation takes the vectors of the last training call."""
 
-    def task(self, kernel: Any, value: Any, power_iterations: int = 0) -> norms.Task:
+    def _task(self, kernel: Any, value: Any, moves: bool) -> norms.Task:
         """As in training, without an iteration."""
-        return (
-            super()
-            .task(kernel, value, power_iterations or 1)
-            ._replace(power_iterations=power_iterations)
-        )
+        task = super()._task(kernel, value, moves=True)
+        return task if moves else task._replace(power_iterations=0)

@@ -165,7 +165,7 @@ def test_missing_package_says_what_to_install(monkeypatch):
 
 
 def test_bad_models():
-    message = "Argument `model` must have at least one layer with known kernels"
+    message = "Argument `model` must have at least one matrix"
     with pytest.raises(ValueError, match=message):
         spectral_report(model_of(layers.ReLU()))
     with pytest.raises(ValueError, match="Argument `model` must be built"):

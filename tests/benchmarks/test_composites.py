@@ -30,7 +30,7 @@ def operations(model):
 
 
 def test_contenders_compute_the_same_by_the_same_operations(monkeypatch):
-    monkeypatch.setattr(networks, "BLOCKS", 2)
+    monkeypatch.setattr(networks, "BLOCKS", 1)
     models = {name: make() for name, make in composites.CONTENDERS.items()}
     plain = operations(models.pop("none"))
     inputs = tools.random(4, networks.TOKENS, networks.WIDTH)

@@ -13,6 +13,7 @@ def run(monkeypatch, *arguments):
     script.main()
 
 
+@pytest.mark.slow
 def test_table_has_every_normalization(monkeypatch, capsys):
     run(monkeypatch, "--networks", "small_cnn", "--runs", "3")
     output = capsys.readouterr().out
@@ -26,6 +27,7 @@ def test_table_has_every_normalization(monkeypatch, capsys):
     assert "files with the same operators: 8 of 8" in output
 
 
+@pytest.mark.slow
 def test_what_cannot_be_folded_is_not_called_the_same():
     row = script.measured("densenet_bc", "batch", 2, 0)
     more, plain = row.operators

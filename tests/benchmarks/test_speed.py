@@ -27,6 +27,7 @@ from benchmarks.speed import (
     step_tables,
 )
 from benchmarks.speed import networks as speed_networks
+from tests import tools
 from tfspecnorm import layers, models
 from tfspecnorm.surgery.group import is_grouped
 
@@ -79,7 +80,11 @@ def test_networks_have_the_kernels_of_the_models(network, build):
     assert kernels(project.model(network, "none")) == kernels(build())
 
 
-@pytest.mark.parametrize("contender", project.CONTENDERS)
+# One for each of the numbers below; what the others are made of is alike.
+QUICK = ("none", "SN", "SN, depthwise only", "SN, not depthwise", "SN, grouped")
+
+
+@pytest.mark.parametrize("contender", tools.quick(project.CONTENDERS, QUICK))
 def test_contenders_wrap_what_their_name_says(contender):
     made = project.model("mobilenet_v2", contender)
     wrapped = [layer for layer in made.layers if isinstance(layer, keras.layers.Wrapper)]
@@ -127,6 +132,7 @@ def run(monkeypatch, module, command):
     MODULES[module].main()
 
 
+@pytest.mark.slow
 def test_measures_and_stores(monkeypatch, tmp_path, capsys):
     command = "--framework project --network vgg7 --contenders SN --batch 2 --rounds 2 --calls 1"
     command += f" --first-steps 1 --inference 2 --json {tmp_path / 'found.json'}"
@@ -151,6 +157,7 @@ def test_times_of_norms(monkeypatch, tmp_path):
     assert any("not reached" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_memory_counts_small_tensors_too():
     """In a process of its own: which allocator there is depends on its environment."""
     script = (
@@ -171,6 +178,7 @@ def test_memory_counts_small_tensors_too():
     assert 105 * 4096 <= int(found.stdout) <= 107 * 4096
 
 
+@pytest.mark.slow
 def test_memory_of_contenders(monkeypatch, tmp_path):
     command = "--framework project --network vgg7 --contenders SN --batch 1 --repeats 1"
     found = {}

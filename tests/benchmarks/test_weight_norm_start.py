@@ -79,6 +79,7 @@ def test_ratios_against_numpy(network):
     np.testing.assert_allclose(found["backward"], mean_ratios(gradients(top), top), rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", start_signals.NETWORKS)
 def test_signals_of_both_starts_and_of_a_seed(network):
     first, again, other = (
@@ -130,6 +131,7 @@ def test_the_rate_of_each_step_is_that_of_the_schedule(network):
     np.testing.assert_allclose(rates, [0.1 * (min(t, 4) / 4) ** 2 for t in range(1, 7)], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_script_prints_tables_and_writes_numbers(tmp_path, monkeypatch, capsys):
     path = tmp_path / "new" / "found.json"
     monkeypatch.setattr(sys, "argv", ["weight_norm_start.py", "--smoke", "--output", str(path)])

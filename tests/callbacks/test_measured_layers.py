@@ -1,6 +1,7 @@
 """Which layers are measured, under which names; bad arguments."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -90,7 +91,7 @@ def test_a_layer_whose_kernels_cannot_be_told_is_named():
     model = small_model()
     model.layers[0].enable_lora(2)
     model.compile("sgd", "mse")
-    with pytest.warns(UserWarning, match="leaves out layers: 'conv'.*LoRA"):
+    with pytest.warns(UserWarning, match="leaves out layers and matrices: 'conv'.*LoRA"):
         history = fit(model, SpectralMonitor()).history
     assert "sigma/conv" not in history
     assert "sigma/head" in history
@@ -123,3 +124,25 @@ def test_a_model_without_known_kernels():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         SpectralMonitor(**arguments)
+
+
+def test_matrices_without_a_description_are_named():
+    class Positions(layers.Layer):
+        def build(self, input_shape):
+            self.table = self.add_weight(shape=input_shape[1:], name="table")
+
+        def call(self, inputs):
+            return inputs + self.table
+
+    model = keras.Sequential(
+        [keras.Input((4, 2)), Positions(name="positions"), layers.Dense(2, name="dense")]
+    )
+    model.compile("sgd", "mse")
+    monitor = SpectralMonitor()
+    batch = np.ones((2, 4, 2), "float32")
+    with pytest.warns(UserWarning, match="'positions/table': no description"):
+        history = model.fit(batch, batch, verbose=0, callbacks=[monitor]).history
+    assert set(history) == {"loss", "sigma/dense"}
+    assert monitor.left_out == {
+        "positions/table": "no description: see tfspecnorm.kernels.register"
+    }

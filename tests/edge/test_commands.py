@@ -115,6 +115,7 @@ def test_arrays_that_do_not_fit(folder, capsys):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_as_a_process_it_prints_its_own_lines_only(folder):
     variables = {
         name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"

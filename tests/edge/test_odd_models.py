@@ -7,6 +7,7 @@ from keras import layers
 
 import tfspecnorm
 from tests import tools
+from tests.surgery import blocks
 from tfspecnorm.layers import SpectralNorm
 from tfspecnorm.surgery import in_float32
 
@@ -171,3 +172,43 @@ def test_links_stay_links(tmp_path):
     tfspecnorm.export(model, tmp_path / "latest.keras")
     assert (tmp_path / "latest.keras").is_symlink()
     assert keras.saving.load_model(tmp_path / "latest.keras", compile=False).count_params() == 10
+
+
+class WithoutConfiguration(keras.Model):
+    """A model that nothing can copy, with a wrapper in its code."""
+
+    def __init__(self, wrapper):
+        super().__init__()
+        self.dense = wrapper(layers.Dense(3))
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "model.keras"])
+def test_a_model_that_cannot_be_copied_has_its_weights_afterwards(name, tmp_path):
+    model = WithoutConfiguration(SpectralNorm)
+    model(tools.random(2, 4))
+    before = model.get_weights()
+    report = exported(model, tmp_path / name)
+    assert report.largest_difference < 1e-5
+    assert [part.shape[1:] for part in report.inputs] == [(4,)]
+    assert not model.dense.is_folded
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("kind", ["net", "pixel-attention", "classifier"])
+@pytest.mark.filterwarnings("ignore:`wrap` leaves")
+def test_classes_of_their_own(kind, name, tmp_path):
+    model = tfspecnorm.wrap(blocks.MODELS[kind](), SpectralNorm)
+    report = exported(model, tmp_path / name)
+    assert report.largest_difference < 1e-5
+
+
+def test_inputs_that_are_not_known_are_asked_for(tmp_path):
+    model = WithoutConfiguration(SpectralNorm)
+    model(tools.random(2, 4))
+    with pytest.raises(ValueError, match="`input_shape` must be a shape of one sample that fits"):
+        tfspecnorm.export(model, tmp_path / "model.keras", input_shape=(5,))

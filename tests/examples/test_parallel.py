@@ -11,8 +11,10 @@ import keras
 import numpy as np
 import pytest
 
+pytest.importorskip("PIL", reason="the examples are not installed")
 from tests.examples.conftest import ROOT
 
+pytestmark = pytest.mark.slow
 BACKEND = keras.backend.backend()
 # Each sample counts once whatever the number of replicas, so the same sums come out. The vectors
 # of a normalization move alike as well; batch normalization has other statistics on each replica.

@@ -17,6 +17,7 @@ def options(folder, *more):
     return [*words, "--output", folder / "kept", "--work", folder / "work", *more]
 
 
+@pytest.mark.slow
 def test_trains_exports_and_goes_on(run, tmp_path, monkeypatch):
     words = options(tmp_path, "--seeds", 1, "--no-full")
     exit_code, output, error = run(saved_models, *words)

@@ -9,17 +9,19 @@ import subprocess
 import sys
 import time
 
-import common
 import keras
 import numpy as np
 import pytest
+
+pytest.importorskip("PIL", reason="the examples are not installed")
+import common
 
 from tests.examples.conftest import OPTIONS, ROOT
 from tfspecnorm.models import normalizations
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 CLASSIFIERS = ("vgg7", "densenet_bc", "mobilenet_v2", "small_cnn", "weight_norm_resnet")
-# One of each runs on every backend, all of them, which take minutes, on TensorFlow.
+# One of each runs on every backend; all of them, which take minutes, on TensorFlow.
 ONE_OF_EACH = {
     "vgg7": "spectral",
     "densenet_bc": "mean-spectral",
@@ -28,14 +30,15 @@ ONE_OF_EACH = {
     "weight_norm_resnet": "weight",
     "dcgan": "bidirectional-scaled",
 }
+# The scripts differ in the network alone; VGG7 has tests of its own on TensorFlow.
+QUICK = ("small_cnn",)
 
 
 def pairs(*names):
     found = []
     for name in names:
         for normalization in normalizations.NAMES if TENSORFLOW else [ONE_OF_EACH[name]]:
-            # On TensorFlow VGG7 has tests of its own.
-            quick = normalization == ONE_OF_EACH[name] and not (TENSORFLOW and name == "vgg7")
+            quick = normalization == ONE_OF_EACH[name] and name in QUICK
             marks = () if quick else pytest.mark.slow
             identifier = f"{name}-{normalization}"
             found.append(pytest.param(name, normalization, marks=marks, id=identifier))
@@ -147,6 +150,7 @@ def test_mistakes_are_one_line(name, arguments, message, run, tmp_path, monkeypa
     assert names(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="TensorBoard's files are written by TensorFlow")
 def test_tensorboard_files_on_request(run, tmp_path):
     script = importlib.import_module("small_cnn")

@@ -74,6 +74,7 @@ def test_run_learns_and_its_file_agrees(uninterrupted):
     assert found["largest_difference"] <= 1e-4
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_with_the_same_numbers(uninterrupted, start, run, tmp_path):
     process = start("vgg7.py", *smoke(tmp_path)[1:])
     wait_for(tmp_path / "training.npz", process)
@@ -98,6 +99,7 @@ def test_killed_run_goes_on_with_the_same_numbers(uninterrupted, start, run, tmp
         assert np.allclose(values, wanted, rtol=1e-3), column
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(start, tmp_path):
     process = start("vgg7.py", *smoke(tmp_path)[1:])
     wait_for(tmp_path / "training.npz", process)
@@ -128,7 +130,8 @@ def test_other_settings_in_the_same_folder_are_refused(uninterrupted, run):
     assert (uninterrupted / "training.npz").read_bytes() == before
 
 
-@pytest.mark.parametrize("normalization", ["batch", pytest.param("none", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("normalization", ["batch", "none"])
 def test_other_normalizations_run_too(normalization, run, tmp_path):
     arguments = ["--smoke", "--epochs", 1, "--normalization", normalization, "--output", tmp_path]
     exit_code, output, error = run(vgg7, *arguments)

@@ -26,7 +26,7 @@ class Family:
         make: Function that makes the layer.
         shape: Shape of one input.
         integers: Whether inputs are integers.
-        representative: Whether the compiled and exported cells are tested with every wrapper.
+        representative: Whether the options of the wrappers are tested with this family, too.
         call: Function that calls the layer on its input.
     """
 
@@ -183,13 +183,15 @@ WRAPPERS = {
 UNDEFINED = {"bidirectional": EMBEDDINGS, "mean": WITHOUT_MEAN}
 
 REPRESENTATIVES = [name for name, family in FAMILIES.items() if family.representative]
+# One layer for each kind of kernel, and one that runs a loop.
+KINDS = [*REPRESENTATIVES, "lstm"]
 # A wrapper meets every family; its options meet one of each kind.
 _OPTIONS = {
     "spectral-scaled": REPRESENTATIVES,
     "spectral-bounded": REPRESENTATIVES,
-    "spectral-learned": [*REPRESENTATIVES, "lstm"],
+    "spectral-learned": KINDS,
     "bidirectional-scaled": ["dense", "conv2d", "conv2d-transposed"],
-    "spectral-tracked": [*REPRESENTATIVES, "conv2d-grouped", "lstm"],
+    "spectral-tracked": [*KINDS, "conv2d-grouped"],
     "spectral-per-gate": ["lstm", "bidirectional", "conv-lstm2d", "rnn-of-stacked-cells"],
 }
 PAIRS = [
@@ -198,6 +200,23 @@ PAIRS = [
     for family in _OPTIONS.get(wrapper, FAMILIES)
     if family not in UNDEFINED.get(wrapper, ())
 ]
+
+
+def quick_pairs(turn, families=tuple(FAMILIES)):
+    """A covering subset of `PAIRS`: each of the families once, and each wrapper at least once.
+
+    The wrapper that a family meets is another one at every turn, so that a few turns together meet
+    every pair.
+    """
+    chosen = set()
+    for position, family in enumerate(FAMILIES):
+        defined = [wrapper for wrapper, name in PAIRS if name == family]
+        if family in families:
+            chosen.add((defined[(position + turn) % len(defined)], family))
+    for wrapper in WRAPPERS.keys() - {wrapper for wrapper, _ in chosen}:
+        defined = [family for name, family in PAIRS if name == wrapper]
+        chosen.add((wrapper, defined[turn % len(defined)]))
+    return chosen
 
 
 def model_of(wrapper, family):

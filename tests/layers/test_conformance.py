@@ -9,29 +9,28 @@ import tfspecnorm
 from tests import tools
 from tests.layers.families import (
     FAMILIES,
+    KINDS,
     PAIRS,
-    REPRESENTATIVES,
     UNDEFINED,
     WRAPPERS,
     data,
     model_of,
+    quick_pairs,
 )
 from tfspecnorm import kernels
 from tfspecnorm.kernels.registry import public_name
 
-# Every family with one wrapper, every wrapper with one family of each kind.
-CHOSEN = [(w, f) for w, f in PAIRS if f in REPRESENTATIVES or w == "spectral"]
-pairs = pytest.mark.parametrize(
-    ("wrapper", "family"),
-    [
-        pytest.param(w, f, marks=() if (w, f) in CHOSEN else pytest.mark.crossed, id=f"{w}-{f}")
-        for w, f in PAIRS
-    ],
-)
-# What takes long.
-compiled_pairs = pytest.mark.parametrize(
-    ("wrapper", "family"), CHOSEN, ids=[f"{w}-{f}" for w, f in CHOSEN]
-)
+
+def pairs(turn, families=tuple(FAMILIES)):
+    """All wrappers on all families. The quick run takes a covering subset, which the turn picks."""
+    quick = quick_pairs(turn, families)
+    return pytest.mark.parametrize(
+        ("wrapper", "family"),
+        [
+            pytest.param(w, f, marks=() if (w, f) in quick else pytest.mark.crossed, id=f"{w}-{f}")
+            for w, f in PAIRS
+        ],
+    )
 
 
 def norm_of(wrapper, kernel, value):
@@ -55,7 +54,7 @@ def expected_norm(wrapper, sigma):
     }.get(wrapper, 1.0)
 
 
-@pairs
+@pairs(turn=0)
 def test_eager_and_graph(wrapper, family):
     """The effective kernels have the norm that they should; a plain layer with them agrees."""
     model, layer = model_of(wrapper, family)
@@ -83,7 +82,7 @@ def test_eager_and_graph(wrapper, family):
     np.testing.assert_allclose(tools.array(plain), eager, atol=1e-5)
 
 
-@pairs
+@pairs(turn=1)
 def test_length_of_the_raw_kernels_does_not_matter(wrapper, family):
     if wrapper == "spectral-bounded":
         pytest.skip("a bound acts on the length")
@@ -95,7 +94,7 @@ def test_length_of_the_raw_kernels_does_not_matter(wrapper, family):
     np.testing.assert_allclose(tools.array(model(inputs)), expected, atol=1e-5)
 
 
-@pairs
+@pairs(turn=2)
 def test_two_training_calls_and_evaluation(wrapper, family):
     model, layer = model_of(wrapper, family)
     inputs = data(family)
@@ -108,7 +107,7 @@ def test_two_training_calls_and_evaluation(wrapper, family):
         np.testing.assert_allclose(tools.array(model(inputs)), tools.array(second), atol=1e-5)
 
 
-@pairs
+@pairs(turn=3)
 def test_training_reduces_the_loss(wrapper, family):
     model, layer = model_of(wrapper, family)
     inputs = data(family, batch=8)
@@ -122,7 +121,7 @@ def test_training_reduces_the_loss(wrapper, family):
     assert all(np.all(np.isfinite(gradient)) for gradient in found)
 
 
-@pairs
+@pairs(turn=4)
 def test_mixed_precision(wrapper, family):
     keras.config.set_dtype_policy("mixed_bfloat16")
     model, layer = model_of(wrapper, family)
@@ -138,7 +137,7 @@ def test_mixed_precision(wrapper, family):
     assert np.all(np.isfinite(tools.array(outputs)))
 
 
-@pairs
+@pairs(turn=5)
 def test_save_and_load(wrapper, family, tmp_path):
     model, _ = model_of(wrapper, family)
     inputs = data(family)
@@ -149,7 +148,7 @@ def test_save_and_load(wrapper, family, tmp_path):
     np.testing.assert_array_equal(tools.array(loaded(inputs)), tools.array(model(inputs)))
 
 
-@pairs
+@pairs(turn=6)
 def test_fold(wrapper, family):
     model, layer = model_of(wrapper, family)
     inputs = data(family)
@@ -162,7 +161,8 @@ def test_fold(wrapper, family):
 
 
 @pytest.mark.skipif(tools.BACKEND == "jax", reason="`fit` on JAX is compiled in every other test")
-@compiled_pairs
+# What takes long meets each kind of kernel in the quick run.
+@pairs(turn=7, families=KINDS)
 def test_compiled_by_xla(wrapper, family):
     model, _ = model_of(wrapper, family)
     inputs = data(family, batch=8)
@@ -173,8 +173,10 @@ def test_compiled_by_xla(wrapper, family):
         np.testing.assert_allclose(tools.array(model(inputs)), expected, atol=1e-5)
 
 
+# Keras exports to LiteRT since 3.13.
+@pytest.mark.newest_keras
 @pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="LiteRT files are made by TensorFlow")
-@compiled_pairs
+@pairs(turn=8, families=KINDS)
 def test_litert_file_of_the_folded_model(wrapper, family, tmp_path):
     """Of built-in operators alone: no family is left out, the recurrent ones neither."""
     model, _ = model_of(wrapper, family)
@@ -203,3 +205,13 @@ def test_every_layer_of_the_registry_has_a_row():
     tested = {public_name(type(family.make())) for family in FAMILIES.values()}
     known = {name for name in kernels.registered() if hasattr(layers, name)}
     assert known <= tested
+
+
+def test_the_quick_run_covers_the_table():
+    """Every pair meets a property, and every property meets every wrapper and every kind."""
+    each = [quick_pairs(turn) for turn in range(7)]
+    long = [quick_pairs(turn, KINDS) for turn in (7, 8)]
+    assert set().union(*each, *long) == set(PAIRS)
+    for turn in (*each, *long):
+        assert {wrapper for wrapper, _ in turn} == set(WRAPPERS)
+        assert {family for _, family in turn} >= set(KINDS if turn in long else FAMILIES)

@@ -125,6 +125,68 @@ np.testing.assert_allclose(np.linalg.norm(kernel.reshape(-1, 4), 2), 1.0, rtol=0
 print("replicas agree on", len(model.weights), "variables")
 """
 
+MODEL_PARALLEL = """
+import keras
+import numpy as np
+from tfspecnorm.layers import *
+from keras import layers
+import tfspecnorm
+
+def made():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,), dtype="int32")
+    hidden = SpectralNorm(layers.Embedding(20, 8, name="table"), name="t")(inputs)
+    hidden = SpectralNorm(layers.MultiHeadAttention(4, 2), name="attention")(hidden, hidden)
+    hidden = WeightNorm(layers.Dense(12), name="wide")(hidden)
+    hidden = SpectralNorm(layers.Dense(16), tracked_vectors=2, name="up")(hidden)
+    hidden = BidirectionalSpectralNorm(layers.Conv1D(8, 3), name="conv")(hidden)
+    hidden = SpectralNorm(layers.Conv1D(8, 3), norm="operator", name="operator")(hidden)
+    hidden = SpectralNorm(layers.LSTM(8), scale=tfspecnorm.scales.Learned(), name="lstm")(hidden)
+    model = keras.Model(inputs, layers.Dense(2, name="head")(hidden))
+    model.compile(keras.optimizers.SGD(0.05), "mse")
+    return model
+
+random = np.random.default_rng(0)
+tokens = random.integers(0, 20, (8, 6))
+targets = random.standard_normal((8, 2)).astype("float32")
+def trained(model):
+    losses = [float(model.train_on_batch(tokens, targets)) for _ in range(3)]
+    return losses, model.get_weights(), np.asarray(model.predict(tokens, verbose=0))
+
+model = made()
+start = model.get_weights()
+alone = trained(model)
+mesh = keras.distribution.DeviceMesh((1, 4), ["batch", "model"], keras.distribution.list_devices())
+layouts = keras.distribution.LayoutMap(mesh)
+layouts[".*table.*embeddings"] = (None, "model")
+# These fit the paths of vectors, too.
+layouts[".*query.*kernel"] = layouts[".*key.*kernel"] = (None, "model", None)
+layouts[".*output.*kernel"] = ("model", None, None)
+layouts[".*wide.*kernel"] = layouts[".*up.*kernel"] = (None, "model")
+layouts[".*conv.*kernel"] = (None, None, "model")
+layouts[".*lstm.*kernel"] = (None, "model")
+keras.distribution.set_distribution(keras.distribution.ModelParallel(layout_map=layouts))
+sharded = made()
+sharded.set_weights(start)
+found = trained(sharded)
+np.testing.assert_allclose(found[0], alone[0], rtol=1e-5)
+for one, other in zip(alone[1], found[1], strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+shards = {v.path: v.value.addressable_shards[0].data.shape for v in sharded.weights}
+whole = {v.path: tuple(v.shape) for v in sharded.weights}
+for path, shape in {
+    "t/vector_u": (2,), "t/vector_v": (20,),
+    "attention/query_kernel_vector_u": (2,), "attention/query_kernel_vector_v": (8,),
+    "attention/output_kernel_vector_u": (8,), "attention/output_kernel_vector_v": (2,),
+    "wide/gain": (3,), "up/vector_u": (4,), "up/vector_v": (12,),
+    "conv/vector_u": (2,), "conv/adjoint_vector_v": (24,), "lstm/recurrent_kernel_vector_u": (8,),
+}.items():
+    assert shards[path] == shape, (path, shards[path], whole[path])
+difference = np.abs(found[2] - alone[2]).max()
+print("sharded as kernels are, difference", difference)
+assert difference < 1e-6
+"""
+
 
 def run(script, **environment):
     program = f"MODEL = {MODEL!r}\n{script}"
@@ -137,6 +199,7 @@ def run(script, **environment):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="a strategy of TensorFlow")
 def test_mirrored_strategy_over_two_devices():
     result = run(MIRRORED)
@@ -156,3 +219,10 @@ def test_data_parallel_over_four_devices():
     result = run(DATA_PARALLEL, XLA_FLAGS="--xla_force_host_platform_device_count=4")
     assert result.returncode == 0, result.stderr[-3000:]
     assert "replicas agree on 23 variables" in result.stdout
+
+
+@pytest.mark.skipif(tools.BACKEND != "jax", reason="a distribution of Keras on JAX")
+def test_state_is_sharded_as_the_kernels_are():
+    result = run(MODEL_PARALLEL, XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "sharded as kernels are" in result.stdout

@@ -119,14 +119,29 @@ def test_state_moves_in_training_and_starts_again():
     assert values() == [2.0, 0.0]
 
 
+def clip(matrix, limit):
+    left, singular, right = np.linalg.svd(matrix, full_matrices=False)
+    return left * np.minimum(singular, limit) @ right
+
+
+@pytest.mark.parametrize(
+    ("wrap", "oracle"),
+    [
+        (Stretched, lambda kernel: 2.0 * kernel / np.linalg.norm(kernel)),
+        (Clipped, lambda kernel: clip(kernel, 0.5)),
+        # Some singular values are below this limit, some above.
+        (lambda layer: Clipped(layer, 1.8), lambda kernel: clip(kernel, 1.8)),
+    ],
+    ids=["stretched", "clipped", "partly clipped"],
+)
 @pytest.mark.skipif(tools.BACKEND == "jax", reason="float64 has to be enabled for a process")
-def test_gradient_is_that_of_finite_differences():
-    layer = Stretched(keras.layers.Dense(3, use_bias=False, dtype="float64"))
+def test_gradient_is_that_of_finite_differences(wrap, oracle):
+    layer = wrap(keras.layers.Dense(3, use_bias=False, dtype="float64"))
     layer.build((None, 4))
     x, raw = tools.random(5, 4).astype("float64"), tools.random(4, 3, seed=1).astype("float64")
 
     def loss(kernel):
-        return np.sum((x @ (2.0 * kernel / np.linalg.norm(kernel))) ** 2)
+        return np.sum((x @ oracle(kernel)) ** 2)
 
     layer.layer.kernel.assign(raw)
     variables = [layer.layer.kernel]
@@ -137,3 +152,77 @@ def test_gradient_is_that_of_finite_differences():
         step[place] = 1e-5
         wanted[place] = (loss(raw + step) - loss(raw - step)) / 2e-5
     np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("wrap", [Clipped, Stretched])
+def test_mixed_precision(wrap, policy, monkeypatch):
+    """`effective` gets what is stored; only its result is rounded."""
+    seen, effective = [], wrap.effective
+
+    def watched(self, kernel, value, training):
+        seen.append(value)
+        return effective(self, kernel, value, training)
+
+    monkeypatch.setattr(wrap, "effective", watched)
+    layer = wrap(keras.layers.Dense(6, dtype=policy))
+    x = tools.random(3, 4)
+    outputs = layer(x, training=True)
+    assert keras.backend.standardize_dtype(outputs.dtype) == policy.removeprefix("mixed_")
+    stored = tools.array(layer.layer.kernel)
+    rounded = tools.array(ops.cast(stored, policy.removeprefix("mixed_")))
+    assert np.abs(rounded - stored).max() > 0
+    for value in seen:
+        assert keras.backend.standardize_dtype(value.dtype) == "float32"
+        np.testing.assert_array_equal(tools.array(ops.stop_gradient(value)), stored)
+    oracle = clip(stored, 0.5) if wrap is Clipped else 2.0 * stored / np.linalg.norm(stored)
+    kernel = tools.array(ops.stop_gradient(layer.effective_kernels()["kernel"]))
+    np.testing.assert_allclose(kernel, oracle, atol=1e-6)
+    np.testing.assert_allclose(tools.array(ops.stop_gradient(outputs)), x @ oracle, atol=0.05)
+
+
+@pytest.mark.parametrize("wrap", [Clipped, Stretched])
+def test_a_file_of_weights(wrap, tmp_path):
+    model, x = model_of(wrap, "dense")
+    for variable in model.weights:
+        variable.assign(tools.array(variable) + 0.25)
+    model.save_weights(tmp_path / "model.weights.h5")
+    other, _ = model_of(wrap, "dense")
+    assert np.abs(other.predict(x, verbose=0) - model.predict(x, verbose=0)).max() > 1e-3
+    other.load_weights(tmp_path / "model.weights.h5")
+    for found, wanted in zip(other.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(tools.array(found), tools.array(wanted))
+    np.testing.assert_allclose(other.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6)
+
+
+@pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="LiteRT files are made by TensorFlow")
+@pytest.mark.parametrize(
+    ("wrap", "family"),
+    [(Clipped, "dense"), (Clipped, "convolution"), (Stretched, "separable")],
+)
+def test_litert_file_of_the_folded_model(wrap, family, tmp_path):
+    model, x = model_of(wrap, family)
+    plain = tfspecnorm.fold(model)
+    found = tools.litert_output(plain, x[:1], tmp_path / "model.tflite")
+    np.testing.assert_allclose(found, tools.array(model(x[:1])), atol=1e-5)
+
+
+def test_in_a_grouped_model():
+    """It computes for itself, beside wrappers that are measured at once."""
+    keras.utils.set_random_seed(0)
+    inner = [Stretched(keras.layers.Dense(4)), Clipped(keras.layers.Dense(4))]
+    inner += [layers.SpectralNorm(keras.layers.Dense(4)) for _ in range(2)]
+    model = keras.Sequential([keras.Input((5,)), *inner])
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    tfspecnorm.group(model)
+    x = tools.random(3, 5)
+    for training in (True, False, True):
+        found, wanted = (
+            tools.array(ops.stop_gradient(network(x, training=training)))
+            for network in (model, twin)
+        )
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+    for found, wanted in zip(model.weights, twin.weights, strict=True):
+        np.testing.assert_allclose(tools.array(found), tools.array(wanted), atol=1e-5)
+    assert float(tools.array(inner[0].kernel_calls)) == 2.0

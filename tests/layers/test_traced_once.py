@@ -94,7 +94,7 @@ def training_graph(model, shape=(4,)):
     return step.get_concrete_function(tf.TensorSpec((2, *shape))).graph
 
 
-@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("wrapper", tools.quick(WRAPPERS, ["SN", "BSN", "WN"]))
 def test_derivatives_in_a_graph_are_those_without(wrapper):
     import tensorflow as tf
 
@@ -169,7 +169,7 @@ def test_the_graph_of_a_model_is_not_kept():
     assert kept() is None
 
 
-@pytest.mark.parametrize("wrapper", ["SN", "BSN", "WN"])
+@pytest.mark.parametrize("wrapper", tools.quick(["SN", "BSN", "WN"], ["BSN"]))
 def test_second_derivative_of_a_loop_compiled_by_xla(wrapper):
     """A recurrent cell with a normalized kernel: the body of a loop is what it was."""
     import tensorflow as tf
@@ -227,6 +227,8 @@ def test_a_map_described_by_lists():
     np.testing.assert_allclose(largest, 1.0, rtol=1e-5)
 
 
+# Keras exports to LiteRT since 3.13.
+@pytest.mark.newest_keras
 def test_litert_file_of_a_model_that_is_not_folded(tmp_path):
     model = network(layers.SpectralNorm)
     model.compile("sgd", "mse")

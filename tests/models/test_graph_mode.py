@@ -6,14 +6,15 @@ import pytest
 from tests import tools
 from tests.edge.test_networks import NETWORKS, network
 
-KINDS = (
-    *("none", "spectral"),
-    *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("batch", "mean-spectral", "weight")),
-)
+KINDS = tools.quick(("none", "spectral", "batch", "mean-spectral", "weight"), ["spectral"])
+
+
+# What is in the other networks is in these, too.
+QUICK = ["mobilenet_v2", "densenet_bc", "sn_dcgan_discriminator", "sn_resnet_generator"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", tools.quick(NETWORKS, QUICK))
 def test_predict_is_the_call(name, kind):
     model = network(name, kind, 0.1)
     inputs = tools.random(4, *model.input_shape[1:])

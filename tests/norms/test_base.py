@@ -1,14 +1,18 @@
 """The contract of norms: what a norm of one's own gets, and what it may rely on."""
 
+import contextlib
 import copy
 import dataclasses
+import io
 import pickle
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+import tfspecnorm
 from tests import tools
 from tfspecnorm import layers, norms
 
@@ -24,13 +28,13 @@ class Frobenius(norms.Norm):
     def converged(self, kernel, linear_map):
         return float(np.linalg.norm(kernel))
 
-    def __call__(self, kernel, state, linear_map, power_iterations=0, jit_compile=False):
-        return norms.Measurement(ops.sqrt(ops.sum(ops.square(kernel))), state)
+    def measure(self, task):
+        return norms.Measurement(ops.sqrt(ops.sum(ops.square(task.kernel))), task.state)
 
 
 class Doubled(norms.Matrix):
-    def __call__(self, *arguments, **options):
-        measured = super().__call__(*arguments, **options)
+    def measure(self, task):
+        measured = super().measure(task)
         return measured._replace(sigma=2.0 * measured.sigma)
 
 
@@ -41,8 +45,8 @@ class Batched(Doubled):
 
 
 class Halving:
-    def __call__(self, *arguments, **options):
-        measured = super().__call__(*arguments, **options)
+    def measure(self, task):
+        measured = super().measure(task)
         return measured._replace(sigma=0.5 * measured.sigma)
 
 
@@ -114,6 +118,20 @@ def test_a_norm_of_ones_own_trains_and_is_saved(tmp_path):
     assert pickle.loads(pickle.dumps(norms.Gram(3))) == norms.Gram(3)
 
 
+def test_the_norm_of_the_documentation():
+    page = Path(__file__).parents[2] / "docs" / "norms.md"
+    section = page.read_text(encoding="utf-8").partition("## A norm of your own\n")[2]
+    names = {}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(section.partition("```python\n")[2].partition("```")[0], names)
+    assert float(printed.getvalue()) == pytest.approx(1.0, rel=1e-5)
+    model = keras.Sequential([keras.Input((6, 6, 3)), names["layer"]])
+    (record,) = tfspecnorm.spectral_report(model)
+    assert "Frobenius" in record.normalization
+    kernel = tfspecnorm.fold(model).layers[-1].kernel
+    assert np.linalg.norm(tools.array(kernel)) == pytest.approx(1.0, rel=1e-5)
+
+
 def test_all_that_a_norm_has_without_state():
     norm, kernel = Frobenius(), tools.random(6, 4)
     assert norm.state_shapes(DENSE) == norm.initial_state(kernel, DENSE) == {}
@@ -129,7 +147,7 @@ def test_the_abstract_methods():
 
 def test_an_object_that_only_looks_like_a_norm():
     class Pretending:
-        state_shapes = initial_state = search = upper_bound = guarantee = __call__ = print
+        state_shapes = initial_state = search = upper_bound = guarantee = measure = print
 
     with pytest.raises(ValueError, match=r"`tfspecnorm\.norms\.Norm`.*Received: norm="):
         norms.get(Pretending())

@@ -132,7 +132,7 @@ def test_the_wrapper_passes_it_to_each_norm():
     assert [v.shape for v in twin.state] == [v.shape for v in layer.state]
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", tools.quick([False, True], [False]))
 @pytest.mark.parametrize("norm", ["matrix", "bidirectional", "operator"])
 def test_trains_under_fit(norm, jit_compile):
     """As in eager calls, which know the sizes of all vectors."""

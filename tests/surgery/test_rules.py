@@ -105,7 +105,9 @@ FOLLOWED = {
 
 @pytest.mark.parametrize("keeps_function", [learned, WeightNorm], ids=["learned", "weight"])
 @pytest.mark.parametrize("name", FOLLOWED)
-@pytest.mark.parametrize("functional", [True, False], ids=["functional", "sequential"])
+@pytest.mark.parametrize(
+    "functional", tools.quick([True, False], [True]), ids=["functional", "sequential"]
+)
 def test_merged_batch_normalization_keeps_the_function(name, keeps_function, functional):
     parts = [type(part).from_config(part.get_config()) for part in FOLLOWED[name]]
     model = chain(*parts, layers.ReLU())
@@ -122,6 +124,7 @@ def test_merged_batch_normalization_keeps_the_function(name, keeps_function, fun
     np.testing.assert_allclose(tools.array(plain(inputs)), expected, atol=1e-5 * size)
 
 
+@pytest.mark.slow
 def test_mobilenet_without_batch_normalization():
     model = randomized(
         keras.applications.MobileNetV2(

@@ -48,6 +48,7 @@ def test_mobilenet_wrapped_and_folded(mobilenet):
     np.testing.assert_allclose(tools.array(mobilenet(inputs)), expected)
 
 
+@pytest.mark.slow
 def test_mobilenet_normalized_then_folded(mobilenet):
     inputs = tools.random(2, 32, 32, 3)
     wrapped = tfspecnorm.wrap(mobilenet, SpectralNorm)

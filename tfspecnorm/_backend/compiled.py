@@ -7,20 +7,6 @@ from typing import Any
 import keras
 
 
-def compiles(jit_compile: bool | str) -> bool:
-    """Whether the power iteration becomes a program of its own, by a wrapper's `jit_compile`.
-
-    What `"auto"` means:
-
-    - TensorFlow on a CPU: `False`. In a graph one or two iterations gain nothing, and the first
-      step takes several times as long: `benchmarks/power_iteration_xla.py`.
-    - TensorFlow on a GPU: `False`, because nothing was measured there.
-    - JAX: `False`. The training step is compiled as a whole.
-    - PyTorch: `False`. Nothing is compiled, with `True` neither.
-    """
-    return jit_compile is True
-
-
 @functools.cache
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` compiled by XLA on TensorFlow; on JAX by `jax.jit`; as it is on PyTorch.

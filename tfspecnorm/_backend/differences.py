@@ -3,11 +3,6 @@
 import keras
 
 
-def name() -> str:
-    """The name of the backend, for messages and tables."""
-    return keras.backend.backend()
-
-
 def may_repeat_borders() -> bool:
     """Whether average pooling with padding "same" may repeat the border, if padding is uneven."""
     return keras.backend.backend() == "torch"

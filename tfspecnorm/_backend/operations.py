@@ -25,7 +25,12 @@ __all__ = ["constant", "entry", "gather", "ops", "outer", "row_of_largest", "unc
 
 
 def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A decorator: `torch.compile` runs the function as it is. It does nothing elsewhere."""
+    """A decorator of a function of tensors: `torch.compile` makes one operation of it.
+
+    For loops that end when a tensor says so, at which its graph would break. The function returns
+    tensors of the precision of its first one; callers state their `shapes`, as for `traced_once`.
+    It takes tensors without a gradient. Elsewhere the function stays as it is.
+    """
     return ops.uncompiled(function) if _BACKEND == "torch" else function
 
 

@@ -135,8 +135,27 @@ def _reduced(vector: Any, owners: Any, count: int, kind: str) -> torch.Tensor:
     return start.scatter_reduce(0, _tensor(owners).long(), vector, kind, include_self=False)
 
 
-# For loops that end when a tensor says so: Dynamo breaks its graph there anyway, at more places.
-uncompiled = torch.compiler.disable
+def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `operations.uncompiled`."""
+
+    def run(tensors: list[torch.Tensor], _: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [part.contiguous() for part in function(*tensors)]
+
+    operation = torch.library.custom_op(
+        "tfspecnorm::" + f"{function.__module__}.{function.__name__}".replace(".", "_"),
+        run,
+        mutates_args=(),
+        schema="(Tensor[] tensors, Tensor[] like) -> Tensor[]",
+    )
+    operation.register_fake(lambda _, like: [torch.empty_like(part) for part in like])
+
+    @functools.wraps(function)
+    def call(*tensors: torch.Tensor, shapes: Sequence[tuple[int, ...]]) -> Any:
+        if not torch.compiler.is_compiling():
+            return function(*tensors)
+        return tuple(operation(list(tensors), [tensors[0].new_empty(shape) for shape in shapes]))
+
+    return call
 
 
 def kept(table: np.ndarray, like: torch.Tensor) -> torch.Tensor:

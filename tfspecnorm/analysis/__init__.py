@@ -1,8 +1,9 @@
 """How large a model really is: reports, Lipschitz bounds, certified radii."""
 
 from tfspecnorm.analysis._constants import constant_of, register_constant
+from tfspecnorm.analysis._lipschitz_report import LayerFactor, LipschitzReport
 from tfspecnorm.analysis._records import KernelRecord, SpectralReport
-from tfspecnorm.analysis.lipschitz import LayerFactor, LipschitzReport, lipschitz_bound
+from tfspecnorm.analysis.lipschitz import lipschitz_bound
 from tfspecnorm.analysis.report import spectral_report
 from tfspecnorm.analysis.robustness import certified_radius
 

@@ -8,7 +8,12 @@ import numpy as np
 from keras import ops
 
 from tfspecnorm.analysis import _activations, _linear, _normalizations, _pooling
-from tfspecnorm.analysis._table import constant_of, register_constant
+from tfspecnorm.analysis._table import (
+    check_built,
+    constant_of,
+    register_constant,
+    register_unexported,
+)
 
 # Importing the other rules fills the table.
 __all__ = [
@@ -66,7 +71,31 @@ def _masking(layer: Any, input_shape: tuple) -> float | None:
     return 1.0 if np.all(ops.convert_to_numpy(layer.mask_value) == 0) else None
 
 
+@register_constant(keras.layers.CenterCrop)
+def _center_crop(layer: Any, input_shape: tuple) -> float | None:
+    # An image that is smaller than the crop is resized instead.
+    first = layer.data_format == "channels_first"
+    sizes = input_shape[-2:] if first else input_shape[-3:-1]
+    wanted = (layer.height, layer.width)
+    fits = all(
+        size is not None and size >= least for size, least in zip(sizes, wanted, strict=True)
+    )
+    return 1.0 if fits else None
+
+
 @register_constant(keras.layers.TimeDistributed)
 def _time_distributed(layer: Any, input_shape: tuple) -> float | None:
     # The steps are blocks, each with the same map.
     return constant_of(layer.layer, (input_shape[0], *input_shape[2:]))
+
+
+def _layer_scale(layer: Any, input_shape: tuple) -> float | None:
+    # x·γ, a diagonal map, unless x is repeated to fit γ.
+    check_built(layer)
+    gamma = np.asarray(ops.convert_to_numpy(layer.gamma), "float64")
+    return float(np.max(np.abs(gamma))) if input_shape[-1:] == gamma.shape else None
+
+
+# ConvNeXt's. The second drops whole branches in training and is the identity at inference.
+register_unexported("LayerScale", _layer_scale)
+register_unexported("StochasticDepth", lambda layer, input_shape: 1.0)

@@ -12,7 +12,7 @@ from tfspecnorm.analysis._table import check_built, register_constant
 from tfspecnorm.kernels import Kernel, kernels_of
 
 # Above the rounding of a decomposition in double precision.
-_ROUNDING = 1 + 1e-9
+ROUNDING = 1 + 1e-9
 
 
 def value_of(kernel: Kernel) -> np.ndarray:
@@ -34,8 +34,8 @@ def certified_norm(kernel: np.ndarray, linear_map: norms.LinearMap) -> tuple[flo
         Tuple of the bound and `"exact"` or `"upper bound"`. NaN if an entry is not finite.
     """
     if not linear_map.convolves or norms.is_small(linear_map):
-        return norms.exact(kernel, linear_map).value * _ROUNDING, norms.EXACT
-    return norms.measure(kernel, linear_map, "fourier") * _ROUNDING, norms.UPPER_BOUND
+        return norms.exact(kernel, linear_map).value * ROUNDING, norms.EXACT
+    return norms.measure(kernel, linear_map, "fourier") * ROUNDING, norms.UPPER_BOUND
 
 
 def _activated(layer: Any, constant: float, size: int | None = None) -> float | None:

@@ -22,36 +22,84 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
+_COLUMNS = {
+    "layer": "left",
+    "kernel": "left",
+    "shape": "right",
+    "matrix norm": "right",
+    "smallest": "right",
+    "condition": "right",
+    "operator norm": "right",
+    "certified bound": "right",
+    "stable rank": "right",
+    "normalized by": "left",
+}
+
+
+def _cells(record: Any) -> list[str]:
+    """What a row of the table shows, under the names of `_COLUMNS`."""
+    estimated = record.operator_guarantee == "estimate"
+    note = record.normalization or ""
+    if record.covered is False:
+        size = "×".join(str(part) for part in record.input_size)
+        note += f", not covered at {size}"
+    if record.reason is not None:
+        note = f"not measured: {record.reason}"
+    return [
+        record.layer,
+        record.kernel,
+        "×".join(str(part) for part in record.shape),
+        number(record.matrix_norm),
+        number(record.smallest_singular_value),
+        number(record.condition_number),
+        ("≥ " if estimated else "") + number(record.operator_norm),
+        number(record.certified_bound),
+        "–" if record.stable_rank is None else f"{record.stable_rank:.1f}",
+        note,
+    ]
+
+
+def _summary(report: Any) -> str:
+    """How many kernels there are and how many of them have no norm."""
+    parameters = sum(record.parameters for record in report)
+    measured = len(report) - len(report.unsized)
+    summary = f"{measured} kernels measured"
+    if report.unsized:
+        summary += f", {len(report.unsized)} not measured"
+    return f"{summary}; {parameters:,} parameters in all of them"
+
+
+def text(report: Any) -> str:
+    """A spectral report as lines of text with aligned columns."""
+    rows = [list(_COLUMNS), *(_cells(record) for record in report)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if side == "left" else cell.rjust(width)
+            for cell, width, side in zip(row, widths, _COLUMNS.values(), strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([f"Kernels of {report.model}", *lines, _summary(report)])
+
+
 def table(report: Any) -> Any:
     """A `rich.table.Table` of a spectral report."""
-    made = optional("rich.table", _EXTRA).Table(title=f"Kernels of {report.model}")
-    made.add_column("layer", overflow="fold")
-    made.add_column("kernel")
-    for name in ("shape", "matrix norm", "operator norm", "certified bound", "stable rank"):
-        made.add_column(name, justify="right")
-    made.add_column("normalized by", overflow="fold")
+    made = optional("rich.table", _EXTRA).Table(
+        title=f"Kernels of {report.model}", caption=_summary(report)
+    )
+    for name, side in _COLUMNS.items():
+        folds = name in ("layer", "normalized by")
+        made.add_column(name, justify=side, overflow="fold" if folds else "ellipsis")
     for record in report:
-        estimated = record.operator_guarantee == "estimate"
-        normalization = record.normalization or ""
-        if record.covered is False:
-            size = "×".join(str(part) for part in record.input_size)
-            normalization += f", not covered at {size}"
-        made.add_row(
-            record.layer,
-            record.kernel,
-            "×".join(str(part) for part in record.shape),
-            number(record.matrix_norm),
-            ("≥ " if estimated else "") + number(record.operator_norm),
-            number(record.certified_bound),
-            f"{record.stable_rank:.1f}",
-            normalization,
-        )
+        made.add_row(*_cells(record))
     return made
 
 
-def plot(report: Any, path: Any) -> None:
+def plot(rows: Any, path: Any) -> None:
     """A picture of a spectral report: the norms of each kernel, one above the other."""
     path = Path(check_path("path", path))
+    report = [record for record in rows if record.reason is None]
     figure_class = optional("matplotlib.figure", _EXTRA).Figure
     names = [
         record.layer if record.kernel == "kernel" else f"{record.layer}/{record.kernel}"
@@ -70,7 +118,7 @@ def plot(report: Any, path: Any) -> None:
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("norm of the kernel that the layer computes with")
-    axes.set_title(report.model)
+    axes.set_title(rows.model)
     axes.legend()
     axes.grid(axis="x", alpha=0.3)
     with writing(path) as partial:

@@ -8,6 +8,10 @@ import keras
 Rule = Callable[[Any, tuple], float | None]
 
 _RULES: dict[type, Rule] = {}
+# Classes that Keras does not export, by name.
+_UNEXPORTED: dict[str, Rule] = {}
+# What a subclass may define anew without computing something else.
+_HARMLESS = ("build", "get_config", "from_config", "compute_output_shape", "compute_output_spec")
 
 
 def register_constant(layer_class: type, rule: Rule | None = None) -> Callable[..., Any]:
@@ -15,11 +19,13 @@ def register_constant(layer_class: type, rule: Rule | None = None) -> Callable[.
 
     The rule promises ‖layer(x) − layer(y)‖₂ ≤ L·‖x − y‖₂ at inference, for all inputs x and y of
     the shape, each norm taken over all entries. Where classes of a layer's inheritance have
-    several rules, that of the nearest class counts.
+    several rules, that of the nearest class counts. The rule of a layer that holds layers can use
+    `constant_of` for each of them. A subclass of `keras.Model` with a `call` of its own has a rule
+    in the same way.
 
     Args:
         layer_class: Subclass of `keras.layers.Layer`; its own subclasses are covered too,
-            unless they have a `call` of their own.
+            unless they define its `call`, or another method that it computes with, anew.
         rule: Function from a built layer and the shape of its input, with the batch axis and
             with `None` for unknown sizes, to the constant, or to `None` where there is none.
             Without it, `register_constant` is a decorator.
@@ -87,12 +93,34 @@ def constant_of(layer: Any, input_shape: tuple) -> float | None:
             "Argument `input_shape` must be a shape with the batch axis. "
             f"Received: input_shape={input_shape!r}"
         )
-    base = next((base for base in type(layer).__mro__ if base in _RULES), None)
-    # A subclass that computes something else has no constant until it is registered itself.
-    if base is None or type(layer).call is not base.call:
+    base = known_base(layer)
+    if base is None:
         return None
-    constant = _RULES[base](layer, tuple(input_shape))
+    rule = _RULES.get(base) or _UNEXPORTED[base.__name__]
+    constant = rule(layer, tuple(input_shape))
     return None if constant is None else float(constant)
+
+
+def register_unexported(name: str, rule: Rule) -> None:
+    """Make the constant of a layer class known that Keras uses in its networks and keeps inside."""
+    _UNEXPORTED[name] = rule
+
+
+def known_base(layer: Any) -> type | None:
+    """The class of a layer that has a rule, if the layer computes what that class does.
+
+    A subclass that computes something else has no constant until it is registered itself.
+    """
+    for place, base in enumerate(classes := type(layer).__mro__):
+        if base in _RULES or (_is_inside_keras(base) and base.__name__ in _UNEXPORTED):
+            own = {name for subclass in classes[:place] for name in vars(subclass)}
+            anew = {name for name in own if hasattr(base, name) and not name.startswith("__")}
+            return None if anew.difference(_HARMLESS) or "__call__" in own else base
+    return None
+
+
+def _is_inside_keras(layer_class: type) -> bool:
+    return layer_class.__module__.partition(".")[0] == "keras"
 
 
 def check_built(layer: Any) -> None:

@@ -1,5 +1,6 @@
 """Visits every call of a layer in a Sequential or Functional model, in the order of the data."""
 
+import inspect
 import math
 import numbers
 from collections.abc import Callable
@@ -17,10 +18,24 @@ class Signal(NamedTuple):
     Args:
         tensor: `keras.KerasTensor` with its shape.
         constant: What the visits made of the constants of the inputs.
+        size: Largest absolute value that an entry can have, for any inputs of the model.
     """
 
     tensor: Any
     constant: float
+    size: float = math.inf
+
+
+class Passed(NamedTuple):
+    """What a call does to the signals.
+
+    Args:
+        constant: Constant of its outputs in the inputs of the model.
+        size: Largest absolute value of an entry of its outputs.
+    """
+
+    constant: float
+    size: float = math.inf
 
 
 class Call(NamedTuple):
@@ -30,18 +45,20 @@ class Call(NamedTuple):
         path: Names of the models that it is in and its own, joined by slashes.
         layer: The layer or operation.
         inputs: List of the `Signal`s that it receives, in order.
-        arguments: Its positional arguments, each signal in its place, and numbers among them.
-        complete: Whether a layer is passed nothing else, such as a mask or an option.
+        args: Its positional arguments, with the tensor of a signal in the place of each.
+        options: What else a layer is passed, such as a mask or `training=True`, as it is written.
+        outputs: List of the tensors that it returns.
     """
 
     path: str
     layer: Any
     inputs: list[Signal]
-    arguments: list[Any]
-    complete: bool
+    args: tuple[Any, ...]
+    options: list[str]
+    outputs: list[Any]
 
 
-Visit = Callable[[Call], float]
+Visit = Callable[[Call], Passed]
 
 
 def walk(model: keras.Model, inputs: list[Signal], visit: Visit, path: str = "") -> list[Signal]:
@@ -56,7 +73,7 @@ def walk(model: keras.Model, inputs: list[Signal], visit: Visit, path: str = "")
     """
     graph = graph_of(model, [signal.tensor.shape for signal in inputs])
     found = {
-        id(tensor): Signal(tensor, signal.constant)
+        id(tensor): signal._replace(tensor=tensor)
         for tensor, signal in zip(graph.inputs, inputs, strict=True)
     }
     for call in graph.calls:
@@ -69,26 +86,39 @@ def _pass(call: GraphCall, found: dict[int, Signal], visit: Visit, path: str) ->
     """The outputs of a call, with their constants."""
     layer = call.operation
     path = f"{path}{layer.name}"
-    # `training=True` makes dropout drop at inference; what an option means is unknown.
-    options = list(call.kwargs.values())
-    if isinstance(layer, keras.layers.Layer):
-        options += call.args[1:]
-    complete = all(option is None or option is False for option in tree.flatten(options))
-    if complete and runs_its_layers(layer):
+    options = _options(call)
+    if not options and runs_its_layers(layer):
         inputs = _inputs_of(layer, call.args[0], found)
         if inputs is not None:
-            constants = [signal.constant for signal in walk(layer, inputs, visit, f"{path}/")]
-            return list(map(Signal, call.outputs, constants))
-    if all(output.dtype == "bool" for output in call.outputs):
-        # Booleans jump, so they have no constant.
-        return [Signal(output, math.inf) for output in call.outputs]
+            signals = walk(layer, inputs, visit, f"{path}/")
+            return [
+                signal._replace(tensor=output)
+                for output, signal in zip(call.outputs, signals, strict=True)
+            ]
     signals = [found[id(tensor)] for tensor in tensors_in(call.args)]
-    arguments = tree.map_structure(
-        lambda part: found[id(part)] if isinstance(part, keras.KerasTensor) else part,
-        list(call.args),
-    )
-    constant = visit(Call(path, layer, signals, arguments, complete))
-    return [Signal(output, constant) for output in call.outputs]
+    if call.outputs and all(output.dtype == "bool" for output in call.outputs):
+        # Masks of padded steps and comparisons: what computes with them says that they jump.
+        return [Signal(output, math.inf, 1.0) for output in call.outputs]
+    passed = visit(Call(path, layer, signals, call.args, options, call.outputs))
+    return [Signal(output, *passed) for output in call.outputs]
+
+
+def _options(call: GraphCall) -> list[str]:
+    """The arguments beyond the inputs that are neither off nor as by default, as written."""
+    given = dict(call.kwargs)
+    defaults = {}
+    if isinstance(call.operation, keras.layers.Layer):
+        parameters = list(inspect.signature(call.operation.call).parameters.values())
+        names = [part.name for part in parameters[1:]]
+        given |= dict(zip(names, call.args[1:], strict=False))
+        # Augmentation has `training=True`, which says nothing of inference.
+        defaults = {part.name: part.default for part in parameters}
+    return [
+        f"`{name}`" if tensors_in(value) else f"`{name}={value!r}`"
+        for name, value in given.items()
+        if any(part is not None and part is not False for part in tree.flatten(value))
+        and (tensors_in(value) or value is not defaults.get(name))
+    ]
 
 
 def _inputs_of(model: keras.Model, given: Any, found: dict[int, Signal]) -> list[Signal] | None:

@@ -1,6 +1,6 @@
 """A certified bound of how far a whole model can carry two inputs apart."""
 
-import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -8,119 +8,48 @@ import keras
 
 from tfspecnorm._util.arguments import check_model
 from tfspecnorm.analysis._constants import constant_of
-from tfspecnorm.analysis._walk import Call, input_signals, walk
+from tfspecnorm.analysis._factors import factor_of
+from tfspecnorm.analysis._lipschitz_report import LayerFactor, LipschitzReport
+from tfspecnorm.analysis._merging import merge_of, operands_of
+from tfspecnorm.analysis._reasons import reason_for_own
+from tfspecnorm.analysis._walk import Call, Passed, Signal, input_signals, walk
+from tfspecnorm.kernels.attachment import plain_class
 from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.surgery.folding import fold_for_inference
 from tfspecnorm.surgery.graph import runs_its_layers
 
 
-@dataclasses.dataclass(frozen=True)
-class LayerFactor:
-    """The Lipschitz constant of one call of a layer.
-
-    Args:
-        name: Name of the layer, behind the names of the models that it is in.
-        layer: Class name of the layer.
-        factor: The constant; for a merging layer that of all its inputs together; infinite where
-            there is no bound.
-        certified: Whether the factor is a proven upper bound.
-    """
-
-    name: str
-    layer: str
-    factor: float
-    certified: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class LipschitzReport:
-    """What `lipschitz_bound` found.
-
-    Args:
-        model: Name of the model.
-        bound: ‖model(x) − model(y)‖₂ ≤ bound · ‖x − y‖₂, infinite if a layer has no bound.
-        layers: Tuple with a `LayerFactor` for each call of a layer, in the order of the data.
-        input_shapes: Tuple with the shape of each input, without the batch axis; `None` for what
-            may be of any size.
-    """
-
-    model: str
-    bound: float
-    layers: tuple[LayerFactor, ...]
-    input_shapes: tuple[tuple[int | None, ...], ...]
-
-    @property
-    def certified(self) -> bool:
-        """Whether the bound is finite and every factor in it proven."""
-        return math.isfinite(self.bound) and all(layer.certified for layer in self.layers)
-
-    @property
-    def unbounded(self) -> list[str]:
-        """Names of the layers that have no bound."""
-        return [layer.name for layer in self.layers if not layer.certified]
-
-    def covers(self, *input_shapes: tuple[int | None, ...]) -> bool:
-        """Whether the bound holds for inputs of these shapes, given without the batch axis.
-
-        It holds for the shapes that it was computed for; other ones are not covered.
-
-        Raises:
-            ValueError: If a shape is no tuple or list.
-        """
-        if not all(isinstance(shape, (list, tuple)) for shape in input_shapes):
-            raise ValueError(
-                "Argument `input_shapes` must be shapes without the batch axis. "
-                f"Received: input_shapes={input_shapes!r}"
-            )
-        if len(input_shapes) != len(self.input_shapes):
-            return False
-        return all(
-            len(asked) == len(own)
-            and all(limit is None or size == limit for size, limit in zip(asked, own, strict=True))
-            for asked, own in zip(input_shapes, self.input_shapes, strict=True)
-        )
-
-    def __str__(self) -> str:
-        width = max((len(layer.name) for layer in self.layers), default=0)
-        lines = [
-            f"{layer.name:<{width}}  {layer.factor:<10.4g}  {layer.layer}"
-            if layer.certified
-            else f"{layer.name:<{width}}  {'no bound':<10}  {layer.layer}"
-            for layer in self.layers
-        ]
-        found = f"{self.bound:.6g}" if self.certified else "no bound"
-        return "\n".join([*lines, f"Lipschitz bound of {self.model}: {found}"])
-
-
 def lipschitz_bound(model: keras.Model, input_shape: Any = None) -> LipschitzReport:
-    """A certified ℓ₂ Lipschitz bound of a Sequential or Functional model at inference.
+    """A certified ℓ₂ Lipschitz bound of a model at inference.
 
         ‖model(x) − model(y)‖₂ ≤ bound · ‖x − y‖₂   for all inputs x, y, each norm over all entries
 
-    Constants multiply along a path, add up in `Add`, and go through √(Σ²) in `Concatenate`. A layer
+    Constants multiply along a path, add up in sums, and go through √(Σ²) in `Concatenate`. A layer
     with a kernel has the certified norm of the kernel that it computes with (of what a wrapper
     makes of it: the model is folded first), times the constant of its activation: exact for
-    matrices and small convolutions, the Fourier bound for others. Constants of activations, pooling
-    and other layers are those of `docs/lipschitz.md`.
+    matrices and small convolutions, the Fourier bound for others. A product has a constant if every
+    factor is bounded, for example by a sigmoid. Constants of activations, pooling, operations of
+    `keras.ops` and other layers are those of `docs/lipschitz.md`.
 
     Guarantee: *upper bound* in exact arithmetic, of the whole map from all inputs together to all
-    outputs together, at the given input size, or at every size where the model has none. A layer
-    without a known bound (attention, recurrent, products of inputs, a layer of one's own that is
-    not made known by `tfspecnorm.analysis.register_constant`) makes it infinite and is named in the
-    report. The bound is usually far above what a search finds: it does not know how layers
-    interact.
+    outputs together, at the given input size, or at every size that `covers` accepts where the
+    model has none. A layer without a known bound (attention, recurrent, products of unbounded
+    factors, a layer of your own) makes it infinite; the report names the layer, and says why and
+    what to do. A model with a `call` of its own has no bound as a whole. To give a layer or model
+    of your own a constant, see `tfspecnorm.analysis.register_constant`. The bound is usually far
+    above what a search finds: it does not know how layers interact.
 
     Args:
-        model: Built Sequential or Functional model.
+        model: Built Keras model.
         input_shape: Shape of an input without the batch axis, or a list of them for several inputs,
-            for a model whose inputs have no fixed size. Without it the bound covers every size,
-            and sizes in which only some layers know a bound give none.
+            for a model whose inputs have no fixed size. Without it the bound is for all sizes, and
+            there is none if a layer has a bound at some sizes only.
 
     Returns:
-        `LipschitzReport` with `bound` and `layers`.
+        `LipschitzReport` with `bound` and `layers`. Print it to see where a bound is lost.
 
     Raises:
-        ValueError: If the model is not built, is of another kind, or has weights that are not
+        ValueError: If the model is no Keras model, is not built, or has weights that are not
             finite, or if the shape does not fit.
 
     Example:
@@ -142,121 +71,91 @@ def lipschitz_bound(model: keras.Model, input_shape: Any = None) -> LipschitzRep
     """
     check_model(model)
     if not runs_its_layers(model):
-        raise ValueError(
-            "Argument `model` must be a Sequential or Functional model without a `call` of its "
-            "own: what another one does with its layers is not known. "
-            f"Received: {type(model).__name__} named '{model.name}'"
-        )
+        return _of_unknown_calls(model, input_shape)
     inputs = input_signals(model, input_shape)
-    plain = fold_for_inference(model) if wrappers_in(model) else model
+    plain = _folded(model)
     factors: list[LayerFactor] = []
 
-    def visit(call: Call) -> float:
-        factor, constant = _factor_and_constant(call)
-        if math.isnan(factor):
-            raise ValueError(
-                "Argument `model` must have finite weights. "
-                f"Received: layer '{call.path}' with a norm that is not a number"
-            )
-        bounded = math.isfinite(factor)
-        factors.append(LayerFactor(call.path, type(call.layer).__name__, factor, bounded))
-        return constant
+    def visit(call: Call) -> Passed:
+        factor = factor_of(call)
+        factors.append(_layer_factor(call.path, call.layer, factor.value, factor.reason))
+        return factor.passed
 
     outputs = walk(plain, inputs, visit)
+    any_size = any(None in signal.tensor.shape[1:] for signal in inputs)
     return LipschitzReport(
         model.name,
         math.hypot(*(signal.constant for signal in outputs)),
         tuple(factors),
         tuple(tuple(signal.tensor.shape[1:]) for signal in inputs),
+        functools.partial(_merges_alike, plain) if any_size else None,
     )
 
 
-def _factor_and_constant(call: Call) -> tuple[float, float]:
-    """The constant of the call itself, and that of its outputs in the model's inputs."""
-    constants = [signal.constant for signal in call.inputs]
-    if not call.complete or not constants:
-        return math.inf, math.inf
-    merged = _MERGING.get(type(call.layer))
-    if merged is not None:
-        if merged is not _concatenated and not _same_shapes(call):
-            return math.inf, math.inf
-        return merged([1.0] * len(constants)), merged(constants)
-    if not isinstance(call.layer, keras.layers.Layer):
-        factor = _operation_factor(call)
-        return factor, factor * sum(constants) if math.isfinite(factor) else math.inf
-    if len(constants) != 1:
-        return math.inf, math.inf
-    factor = constant_of(call.layer, tuple(call.inputs[0].tensor.shape))
-    factor = math.inf if factor is None else factor
-    # A constant output behind a layer without a bound is constant still.
-    return factor, factor * constants[0] if constants[0] else 0.0
+def _layer_factor(path: str, layer: Any, value: float, reason: str | None) -> LayerFactor:
+    if math.isnan(value):
+        raise ValueError(
+            "Argument `model` must have finite weights. "
+            f"Received: layer '{path}' with a norm that is not a number"
+        )
+    return LayerFactor(path, plain_class(layer).__name__, value, math.isfinite(value), reason)
 
 
-def _concatenated(constants: list[float]) -> float:
-    return math.hypot(*constants)
+def _folded(model: keras.Model) -> keras.Model:
+    """The model without wrappers, or as it is if a layer cannot be rebuilt without them."""
+    if not wrappers_in(model):
+        return model
+    try:
+        return fold_for_inference(model)
+    except (NotImplementedError, TypeError, ValueError):
+        # As Keras says of configurations that do not make a layer anew.
+        return model
 
 
-def _largest_entries(constants: list[float]) -> float:
-    # Each entry of a maximum differs by no more than that entry of one of the inputs.
-    return math.hypot(*constants)
+def _of_unknown_calls(model: keras.Model, input_shape: Any) -> LipschitzReport:
+    """The report of a model that is one layer: its constant may be registered."""
+    inputs = getattr(model, "inputs", None)
+    shapes = [] if inputs is None else [tuple(tensor.shape[1:]) for tensor in inputs]
+    if input_shape is not None:
+        if not isinstance(input_shape, (list, tuple)):
+            raise ValueError(
+                "Argument `input_shape` must be a shape without the batch axis. "
+                f"Received: input_shape={input_shape!r}"
+            )
+        shapes = [tuple(input_shape)]
+    constant = constant_of(model, (None, *shapes[0])) if len(shapes) == 1 else None
+    reason = None
+    if constant is None:
+        constant, reason = math.inf, reason_for_own(model)
+    factor = _layer_factor(model.name, model, constant, reason)
+    return LipschitzReport(model.name, constant, (factor,), tuple(shapes))
 
 
-_MERGING = {
-    keras.layers.Add: sum,
-    keras.layers.Subtract: sum,
-    keras.layers.Average: lambda constants: sum(constants) / len(constants),
-    keras.layers.Concatenate: _concatenated,
-    keras.layers.Maximum: _largest_entries,
-    keras.layers.Minimum: _largest_entries,
-}
+def _merges_alike(model: keras.Model, shapes: tuple) -> bool:
+    """Whether tensors that are merged at unknown sizes are of one size at these."""
+    anywhere = _repeats(model, input_signals(model))
+    if not any(None in shape for shape in shapes):
+        try:
+            return anywhere == _repeats(model, input_signals(model, _as_input_shape(shapes)))
+        except (ValueError, TypeError):
+            # Keras says that the sizes do not fit.
+            return False
+    return not anywhere
 
 
-def _operation_factor(call: Call) -> float:
-    """Factor of the sum of the inputs' constants, for `x + y`, `x - y`, `x[:, 0]`, `2 * x`, ..."""
-    if type(call.layer).__module__.partition(".")[0] != "keras":
-        return math.inf
-    name = type(call.layer).__name__
-    if name == "GetItem":
-        return 1.0 if _selects_once(call) else math.inf
-    numbers = [part for part in call.arguments if isinstance(part, (int, float))]
-    if len(call.arguments) != len(call.inputs) + len(numbers):
-        return math.inf
-    if name in ("Add", "Subtract"):
-        return 1.0 if _same_shapes(call) else math.inf
-    if len(call.inputs) == 1 and name == "Negative":
-        return 1.0
-    if len(call.inputs) == len(numbers) == 1:
-        if name == "Multiply":
-            return abs(float(numbers[0]))
-        if name in ("TrueDivide", "Divide") and numbers[0] is call.arguments[1]:
-            return 1 / abs(numbers[0]) if numbers[0] else math.inf
-    return math.inf
+def _as_input_shape(shapes: tuple) -> Any:
+    return shapes[0] if len(shapes) == 1 else list(shapes)
 
 
-def _selects_once(call: Call) -> bool:
-    """Whether a slice such as `x[:, 0]` takes each entry of a sample once at most.
+def _repeats(model: keras.Model, inputs: list[Signal]) -> list[list[int] | None]:
+    """How often the operands of each merge are repeated, in the order of the calls."""
+    found: list[list[int] | None] = []
 
-    The batch axis must stay as it is, and no axis may be cut whose size is unknown: a result of
-    unknown size could be repeated to fit another one.
-    """
-    _, key = call.arguments
-    key = list(key) if isinstance(key, (list, tuple)) else [key]
-    shape = call.inputs[0].tensor.shape
-    taking = [part for part in key if part is not None and part is not Ellipsis]
-    if not all(isinstance(part, (int, slice)) for part in taking) or isinstance(key[0], int):
-        return False
-    if Ellipsis not in key:
-        key.append(Ellipsis)
-    place = key.index(Ellipsis)
-    key[place : place + 1] = [slice(None)] * (len(shape) - len(taking))
-    axes = [part for part in key if part is not None]
-    return key[0] == slice(None) and all(
-        isinstance(part, int) or part == slice(None) or size is not None
-        for part, size in zip(axes, shape, strict=True)
-    )
+    def visit(call: Call) -> Passed:
+        if call.inputs and merge_of(call) is not None:
+            operands = operands_of(call)
+            found.append(operands and [operand.repeats for operand in operands])
+        return Passed(1.0, 1.0)
 
-
-def _same_shapes(call: Call) -> bool:
-    """Whether nothing is repeated to fit: a repeated input counts more than once."""
-    shapes = {tuple(signal.tensor.shape) for signal in call.inputs}
-    return len(shapes) == 1
+    walk(model, inputs, visit)
+    return found

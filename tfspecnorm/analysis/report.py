@@ -1,21 +1,26 @@
 """How large every kernel of a model really is."""
 
+import functools
+import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from tfspecnorm import norms
 from tfspecnorm._util.arguments import check_boolean, check_model
 from tfspecnorm.analysis import _rendering
-from tfspecnorm.analysis._linear import certified_norm
+from tfspecnorm.analysis._decomposition import Extremes, extremes
+from tfspecnorm.analysis._inventory import Place, places
+from tfspecnorm.analysis._linear import ROUNDING, certified_norm
 from tfspecnorm.analysis._records import KernelRecord, SpectralReport
-from tfspecnorm.analysis._walk import Call, input_signals, walk
+from tfspecnorm.analysis._walk import Call, Passed, input_signals, walk
 from tfspecnorm.kernels import Kernel
-from tfspecnorm.kernels.containers import walk as walk_layers
+from tfspecnorm.kernels.attachment import plain_class
+from tfspecnorm.kernels.undescribed import why_undescribed
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
-from tfspecnorm.layers._listing import Measured, has_kernels, measured, plain
+from tfspecnorm.layers._listing import plain
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery.graph import runs_its_layers
 
@@ -24,6 +29,8 @@ from tfspecnorm.surgery.graph import runs_its_layers
 _EXACT_ENTRIES = 4096
 # Multiplications in one application of a convolution above which the bound stands alone.
 _ESTIMATE_WORK = 1e9
+# Up to this smaller side all singular values of a matrix take no longer than the largest.
+_DECOMPOSED = 512
 
 
 def spectral_report(
@@ -31,26 +38,31 @@ def spectral_report(
 ) -> SpectralReport:
     """The norms of every kernel of a model, as it is used in evaluation.
 
+    Every matrix of the model has a row, also those of layers that are held by layers of your own. A
+    matrix that nobody described, such as a position table or a class token, has no norms and a
+    `reason`. Biases, and weights that multiply entry by entry, are no matrices.
+
     For a wrapped layer these are the norms of what the wrapper makes of the kernel. The method
     follows the size: convolutions of up to 4096 entries on the smaller side are decomposed
     (`norms.exact`), those of up to 1e9 multiplications are estimated from below by a short
     iteration, beyond that they are bounded only.
 
-    Guarantee: `matrix_norm` is *exact* to 1e-6, `certified_bound` an *upper bound* of the layer's
-    map, `operator_norm` what `operator_guarantee` says.
+    Guarantee: `matrix_norm` and `smallest_singular_value` are *exact* to 1e-6, `certified_bound` is
+    an *upper bound* of the layer's map, `operator_norm` what `operator_guarantee` says.
 
     Args:
         model: Built Keras model.
         input_shape: Shape of an input without the batch axis, or a list of them for several inputs,
-            for a Sequential or Functional model whose inputs have no fixed size.
+            for a Sequential or Functional model whose inputs have no fixed size. Layers inside a
+            layer of your own count with the size that they were built for.
         progress: Whether to show a progress bar on the standard error file. Defaults to `False`.
 
     Returns:
-        `SpectralReport`, a list of one `KernelRecord` for each kernel.
+        `SpectralReport`, a list of one `KernelRecord` for each matrix, which prints as a table.
 
     Raises:
-        ValueError: If the model is not built or has no layer with known kernels, or if a weight is
-            not finite, or the shape does not fit.
+        ValueError: If the model is not built or has no matrix, or if a weight is not finite, or the
+            shape does not fit.
         ImportError: If SciPy is not installed and a convolution is to be decomposed, or rich if a
             progress bar is wanted.
 
@@ -64,23 +76,40 @@ def spectral_report(
     """
     check_model(model)
     check_boolean("progress", progress)
-    found = _layers_with_sizes(model, input_shape)
-    if not found:
+    sizes = _input_shapes(model, input_shape)
+    rows = [row for place in places(model) for row in _rows(place, sizes)]
+    if not rows:
         raise ValueError(
-            "Argument `model` must have at least one layer with known kernels. "
+            "Argument `model` must have at least one matrix. "
             f"Received: model '{model.name}' without one"
         )
-    rows = [
-        (path, layer, size, kernel, value)
-        for path, layer, size in found
-        for kernel, value in _kernels(measured(path, layer))
-    ]
-    records = [_record(*row) for row in _rendering.tracked(rows, model.name, progress)]
-    return SpectralReport(model.name, records)
+    tracked = _rendering.tracked(rows, model.name, progress)
+    return SpectralReport(model.name, [make() for _, make in tracked])
 
 
-def _layers_with_sizes(model: keras.Model, input_shape: Any) -> list[tuple[str, Any, tuple | None]]:
-    """Path and layer for each layer with kernels, and the shape that it is called with."""
+def _rows(place: Place, sizes: dict[int, tuple | None]) -> list[tuple[str, Callable]]:
+    """The path of each record of a layer, and the function that makes it."""
+    shape = sizes.get(id(place.layer))
+    rows = [functools.partial(_record, place, shape, *kernel) for kernel in place.kernels]
+    rows += [functools.partial(_undescribed, place, matrix) for matrix in place.undescribed]
+    return [(place.path, row) for row in rows]
+
+
+def _undescribed(place: Place, matrix: keras.Variable) -> KernelRecord:
+    layer = plain(place.layer)
+    return KernelRecord(
+        layer=place.path,
+        layer_class=plain_class(layer).__name__,
+        kernel=matrix.name,
+        kind=None,
+        shape=tuple(matrix.shape),
+        parameters=math.prod(matrix.shape),
+        reason=why_undescribed(layer),
+    )
+
+
+def _input_shapes(model: keras.Model, input_shape: Any) -> dict[int, tuple | None]:
+    """The largest shape that each layer is called with, by the `id` of the layer."""
     if not runs_its_layers(model):
         if input_shape is not None:
             raise ValueError(
@@ -88,19 +117,16 @@ def _layers_with_sizes(model: keras.Model, input_shape: Any) -> list[tuple[str, 
                 "Functional, or has a `call` of its own. "
                 f"Received: input_shape={input_shape!r} for model '{model.name}'"
             )
-        units = (place.layer for place in walk_layers(model, has_kernels) if place.is_unit)
-        return [(layer.name, layer, None) for layer in units]
-    found: dict[int, tuple[str, Any, tuple | None]] = {}
+        return {}
+    sizes: dict[int, tuple | None] = {}
 
-    def visit(call: Call) -> float:
-        if has_kernels(call.layer):
-            shape = tuple(call.inputs[0].tensor.shape) if len(call.inputs) == 1 else None
-            path, layer, before = found.get(id(call.layer), (call.path, call.layer, shape))
-            found[id(layer)] = (path, layer, _larger(before, shape))
-        return 1.0
+    def visit(call: Call) -> Passed:
+        shape = tuple(call.inputs[0].tensor.shape) if len(call.inputs) == 1 else None
+        sizes[id(call.layer)] = _larger(sizes.get(id(call.layer), shape), shape)
+        return Passed(1.0)
 
     walk(model, input_signals(model, input_shape), visit)
-    return list(found.values())
+    return sizes
 
 
 def _larger(first: tuple | None, second: tuple | None) -> tuple | None:
@@ -111,47 +137,49 @@ def _larger(first: tuple | None, second: tuple | None) -> tuple | None:
     return tuple(None if None in pair else max(pair) for pair in pairs)
 
 
-def _kernels(layer: Measured) -> list[tuple[Kernel, np.ndarray]]:
-    """The kernels of a layer with the values that it computes with."""
-    effective = layer.effective_kernels()
-    return [
-        (kernel, np.asarray(ops.convert_to_numpy(effective[kernel.name]), "float64"))
-        for kernel in layer.kernels
-    ]
-
-
-def _record(
-    path: str, layer: Any, shape: tuple | None, kernel: Kernel, value: np.ndarray
-) -> KernelRecord:
-    inner = plain(layer)
+def _record(place: Place, shape: tuple | None, kernel: Kernel, value: np.ndarray) -> KernelRecord:
+    inner = plain(place.layer)
     if not np.all(np.isfinite(value)):
         raise ValueError(
             "Argument `model` must have finite weights. "
-            f"Received: layer '{path}' whose kernel '{kernel.name}' has entries that are not"
+            f"Received: layer '{place.path}' whose kernel '{kernel.name}' has entries that are not"
         )
     linear_map = kernel.linear_map
     size = _input_size(inner, linear_map, shape)
     at_size = linear_map if size is None else linear_map.at_size(size)
-    normalization, sigma, covered = _normalization(layer, kernel, size)
-    matrix_norm = norms.measure(value, linear_map, "matrix")
-    operator_norm, guarantee = _operator_norm(value, at_size)
+    normalization, sigma, covered = _normalization(place.layer, kernel, size)
+    ends = _extremes(value, linear_map)
+    if linear_map.convolves:
+        operator_norm, guarantee = _operator_norm(value, at_size)
+        bound = certified_norm(value, at_size)[0]
+    else:
+        operator_norm, guarantee, bound = ends.largest, norms.EXACT, ends.largest * ROUNDING
     return KernelRecord(
-        layer=path.rpartition(layer.name)[0] + inner.name,
-        layer_class=type(inner).__name__,
+        layer=place.path,
+        layer_class=plain_class(inner).__name__,
         kernel=kernel.name,
         kind=linear_map.kind,
         shape=tuple(linear_map.kernel_shape),
         parameters=int(value.size),
         normalization=normalization,
         sigma=sigma,
-        matrix_norm=matrix_norm,
+        matrix_norm=ends.largest,
+        smallest_singular_value=ends.smallest,
+        condition_number=ends.condition_number,
         operator_norm=operator_norm,
         operator_guarantee=guarantee,
-        certified_bound=certified_norm(value, at_size)[0],
+        certified_bound=bound,
         input_size=size,
         covered=covered,
-        stable_rank=float(np.sum(value**2) / matrix_norm**2) if matrix_norm else 0.0,
+        stable_rank=float(np.sum((value / ends.largest) ** 2)) if ends.largest else 0.0,
     )
+
+
+def _extremes(value: np.ndarray, linear_map: norms.LinearMap) -> Extremes:
+    """The ends of the singular values of the matrix view, the smallest if it costs nothing."""
+    if linear_map.convolves and min(linear_map.matrix_shape[-2:]) > _DECOMPOSED:
+        return Extremes(norms.measure(value, linear_map, "matrix"), None)
+    return extremes(linear_map.matrix(value, np))
 
 
 def _input_size(
@@ -173,7 +201,7 @@ def _normalization(
     """What a wrapper is called, its σ, and whether its norm holds at the size."""
     if not isinstance(layer, Reparameterization):
         return None, None, None
-    name = type(layer).__name__
+    name = plain_class(layer).__name__
     if not isinstance(layer, DividedByNorm):
         return name, None, True
     norm = layer.kernel_norms[kernel.name]
@@ -185,8 +213,7 @@ def _normalization(
 def _operator_norm(
     value: np.ndarray, linear_map: norms.LinearMap
 ) -> tuple[float | None, str | None]:
-    if not linear_map.convolves:
-        return norms.exact(value, linear_map).value, norms.EXACT
+    """The norm of a convolution and what it is worth."""
     window = linear_map.window
     if window is None or None in window.input_size:
         return None, None

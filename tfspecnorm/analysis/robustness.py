@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from tfspecnorm._util.arguments import check_model, check_positive_integer
-from tfspecnorm.analysis.lipschitz import LipschitzReport, lipschitz_bound
+from tfspecnorm.analysis._lipschitz_report import LipschitzReport
+from tfspecnorm.analysis.lipschitz import lipschitz_bound
 from tfspecnorm.layers._listing import plain
 from tfspecnorm.surgery.graph import last_calls
 

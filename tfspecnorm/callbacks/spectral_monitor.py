@@ -11,6 +11,7 @@ from tfspecnorm.callbacks._gradient_norms import GradientNorms
 from tfspecnorm.callbacks._table import Record, Table
 from tfspecnorm.callbacks._tensorboard import Scalars
 from tfspecnorm.callbacks._tracking import Tracking
+from tfspecnorm.callbacks._undescribed import undescribed
 from tfspecnorm.layers._listing import NOT_BUILT, Measured, measured_layers
 
 
@@ -33,6 +34,9 @@ class SpectralMonitor(keras.callbacks.Callback):
     `<layer>` is the layer's name, in a wrapper that of the inner layer; `<layer>/<kernel>` where
     it has several kernels; the path `<model>/<layer>` where the name occurs twice.
 
+    A matrix that nobody described, such as a position table, has no column: a warning and
+    `left_out` name it, with the reason.
+
     Guarantee: the model is not changed. Where no wrapper keeps vectors, the first measurement of
     a training converges vectors of its own, and each later one continues from them: an estimate
     from below by a few matrix-vector products. Weights that are not finite give `nan`.
@@ -53,6 +57,7 @@ class SpectralMonitor(keras.callbacks.Callback):
             numbered by epochs, with an integer `every` by steps.
 
     Attributes:
+        left_out: Dict from the paths of layers and matrices that are not measured to the reason.
         records: List of dicts, one for each measurement: `epoch` and `step`, the number of
             finished training steps, as integers, and the values as floats. Like the rows of
             `csv`, those of earlier epochs are kept when training goes on.
@@ -110,6 +115,7 @@ class SpectralMonitor(keras.callbacks.Callback):
         self.operator_norm = operator_norm
         self.gradients = gradients
         self.power_iterations = power_iterations
+        self.left_out: dict[str, str] = {}
         self.records: list[Record] = []
         self._table = None if csv is None else Table(csv)
         self._scalars = None if log_dir is None else Scalars(log_dir)
@@ -170,16 +176,17 @@ class SpectralMonitor(keras.callbacks.Callback):
     def _prepare(self) -> None:
         """Find out what is to be measured, and whether it can be."""
         model = self.model
-        self._layers, left_out = measured_layers(model)
+        self._layers, self.left_out = measured_layers(model)
+        self.left_out |= undescribed(model)
         if not self._layers:
-            reasons = "".join(f"; '{name}': {reason}" for name, reason in left_out.items())
+            reasons = "".join(f"; '{name}': {reason}" for name, reason in self.left_out.items())
             raise ValueError(
                 "`SpectralMonitor` needs a model in which a layer has known kernels, see "
                 f"`tfspecnorm.kernels.registered()`. Received: model '{model.name}' without one"
                 f"{reasons}"
             )
         self._tracking = Tracking(self._layers, self.operator_norm, self.power_iterations)
-        _warn(left_out, self._tracking.without_size)
+        _warn(self.left_out, self._tracking.without_size)
         self._columns = self._tracking.columns
         self._gradient_norms = None
         if self.gradients is not None:
@@ -230,7 +237,7 @@ class SpectralMonitor(keras.callbacks.Callback):
 def _warn(left_out: dict[str, str], without_size: list[str]) -> None:
     if left_out:
         reasons = "; ".join(f"'{name}': {reason}" for name, reason in left_out.items())
-        warnings.warn(f"`SpectralMonitor` leaves out layers: {reasons}", stacklevel=2)
+        warnings.warn(f"`SpectralMonitor` leaves out layers and matrices: {reasons}", stacklevel=2)
     if without_size:
         warnings.warn(
             "`SpectralMonitor` leaves out `operator_norm` of layers that are built for images of "

@@ -42,6 +42,36 @@ class Input:
         return random.integers(0, 2, shape).astype(self.dtype)
 
 
+def functional(model: keras.Model, input_shape: Any = None) -> keras.Model:
+    """A Functional model around one of a class of its own, or the model itself.
+
+    Its input is the one that the model was built for, of floating numbers.
+
+    Args:
+        model: Built model.
+        input_shape: Shape of one sample, or `None` for that of the model.
+
+    Raises:
+        ValueError: If the model takes several inputs, or it is not known which.
+    """
+    if getattr(model, "inputs", None):
+        return model
+    shape = (model.get_build_config() or {}).get("input_shape")
+    is_shape = isinstance(shape, (list, tuple)) and all(
+        size is None or isinstance(size, int) for size in shape
+    )
+    if not is_shape and input_shape is None:
+        raise ValueError(
+            "Argument `model` must be a Sequential or Functional model, or a model of one input "
+            "that it was built for; make it one: `keras.Model(inputs, model(inputs))`. "
+            f"Received: model '{model.name}' of class {type(model).__name__}"
+        )
+    known = [tuple(shape[1:])] if is_shape else [(None,) * len(tuple(input_shape))]
+    given = known[0] if input_shape is None else _checked(input_shape, known)
+    inputs = keras.Input(given, name="input")
+    return keras.Model(inputs, model(inputs), name=model.name)
+
+
 def inputs_of(model: keras.Model, input_shape: Any = None) -> list[Input]:
     """The inputs of a model in the order in which it takes them.
 
@@ -50,16 +80,10 @@ def inputs_of(model: keras.Model, input_shape: Any = None) -> list[Input]:
         input_shape: Shape of one sample, for a model with one input of which a size is not fixed.
 
     Raises:
-        ValueError: If there are no symbolic inputs, one is of text or of batches of a fixed size, a
+        ValueError: If one is of text or of batches of a fixed size, a
             size is unknown, or the shape does not fit.
     """
-    tensors = tree.flatten(getattr(model, "inputs", None) or [])
-    if not tensors:
-        raise ValueError(
-            "Argument `model` must be a Sequential or Functional model, whose inputs are known; "
-            "make it one: `keras.Model(inputs, model(inputs))`. "
-            f"Received: model '{model.name}' of class {type(model).__name__}"
-        )
+    tensors = tree.flatten(model.inputs)
     for tensor in tensors:
         if tensor.dtype == "string" or tensor.shape[0] not in (None, 1):
             raise ValueError(

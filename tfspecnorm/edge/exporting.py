@@ -22,7 +22,7 @@ from tfspecnorm.edge._formats import Format, format_of
 from tfspecnorm.edge._measuring import check_measuring, compared, measured
 from tfspecnorm.edge._micro import check_installed, is_installed
 from tfspecnorm.edge._samples import CALIBRATION_LIMIT, read_samples
-from tfspecnorm.edge._signature import RANDOM_SAMPLES, Input, inputs_of, predict
+from tfspecnorm.edge._signature import RANDOM_SAMPLES, Input, functional, inputs_of, predict
 from tfspecnorm.edge.report import EdgeReport
 from tfspecnorm.surgery import in_float32
 from tfspecnorm.surgery.folding import folded_for_inference
@@ -66,7 +66,8 @@ def export(
     the given samples the report says. The file appears under its name only after it was run.
 
     Args:
-        model: Built Sequential or Functional model, wrapped or not. Its weights are unchanged;
+        model: Built Keras model, wrapped or not: Sequential or Functional, or a subclass of one
+            input of floating numbers. Its weights are unchanged;
             the states of stateful recurrent layers move, since it runs.
         path: File to write; its ending chooses the format.
         quantize: One of the table, for LiteRT.
@@ -79,7 +80,8 @@ def export(
             the calibration samples without their labels, or else to 32 random ones.
         batch_norm: Whether a `BatchNormalization` that directly follows a layer is folded into
             it.
-        input_shape: Shape of one sample, for a model that takes inputs of any size.
+        input_shape: Shape of one sample, for a model that takes inputs of any size, or that is not
+            known to have been built for one.
         micro: Whether to run the LiteRT file in the interpreter for microcontrollers too, on at
             most 500 samples. Defaults to int8 files where tflite-micro is installed.
         runs: Number of timed runs of a LiteRT file, at most 1,000,000.
@@ -117,6 +119,7 @@ def export(
     target.check()
     _check_micro(micro, target)
     _files.check_writable(path, is_folder=target.is_folder)
+    model = functional(model, input_shape)
     inputs = inputs_of(model, input_shape)
     calibrated = None
     if calibration is not None:

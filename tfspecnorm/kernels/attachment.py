@@ -42,11 +42,6 @@ def wrapper_around(layer: Any) -> Any:
     return layer if attachment is None else attachment.wrapper
 
 
-def is_serializing() -> bool:
-    """Whether layers are serialized as if they were plain."""
-    return _SERIALIZING.get()
-
-
 class Attachment:
     """Hides a wrapper from trackers: it holds the layer that holds this."""
 

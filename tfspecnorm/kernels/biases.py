@@ -160,7 +160,7 @@ def _bias_axes(layer: Any) -> str:
 
 def _einsum_bias_shape(layer: Any) -> tuple[int, ...]:
     if layer.bias is not None:
-        return tuple(int(size) for size in layer.bias.shape)
+        return tuple(layer.bias.shape)
     kernel, output = _labels(layer)
     axes = _bias_axes(layer)
     sizes = dict(zip(kernel, layer.kernel.shape, strict=True))

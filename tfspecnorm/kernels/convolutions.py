@@ -36,15 +36,11 @@ def window_of(layer: Any) -> Window:
     )
 
 
-def _shape(variable: keras.Variable) -> tuple[int, ...]:
-    return tuple(int(size) for size in variable.shape)
-
-
 @register(keras.layers.Conv1D)
 @register(keras.layers.Conv2D)
 @register(keras.layers.Conv3D)
 def _describe_convolution(layer: _Layer) -> list[Kernel]:
-    shape = _shape(layer.kernel)
+    shape = tuple(layer.kernel.shape)
     described = convolution(shape, window_of(layer), layer.groups)
     return [Kernel("kernel", layer.kernel, described)]
 
@@ -53,14 +49,14 @@ def _describe_convolution(layer: _Layer) -> list[Kernel]:
 @register(keras.layers.Conv2DTranspose)
 @register(keras.layers.Conv3DTranspose)
 def _describe_transposed_convolution(layer: _Layer) -> list[Kernel]:
-    described = transposed_convolution(_shape(layer.kernel), window_of(layer))
+    described = transposed_convolution(tuple(layer.kernel.shape), window_of(layer))
     return [Kernel("kernel", layer.kernel, described)]
 
 
 @register(keras.layers.DepthwiseConv1D)
 @register(keras.layers.DepthwiseConv2D)
 def _describe_depthwise_convolution(layer: _Layer) -> list[Kernel]:
-    described = depthwise_convolution(_shape(layer.kernel), window_of(layer))
+    described = depthwise_convolution(tuple(layer.kernel.shape), window_of(layer))
     return [Kernel("kernel", layer.kernel, described)]
 
 
@@ -68,8 +64,8 @@ def _describe_depthwise_convolution(layer: _Layer) -> list[Kernel]:
 @register(keras.layers.SeparableConv2D)
 def _describe_separable_convolution(layer: _Layer) -> list[Kernel]:
     depthwise, pointwise = layer.depthwise_kernel, layer.pointwise_kernel
-    described = depthwise_convolution(_shape(depthwise), window_of(layer))
+    described = depthwise_convolution(tuple(depthwise.shape), window_of(layer))
     return [
         Kernel("depthwise_kernel", depthwise, described, followed_by="pointwise_kernel"),
-        Kernel("pointwise_kernel", pointwise, convolution(_shape(pointwise))),
+        Kernel("pointwise_kernel", pointwise, convolution(tuple(pointwise.shape))),
     ]

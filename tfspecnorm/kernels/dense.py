@@ -13,7 +13,7 @@ _Layer = keras.layers.Layer
 
 def matrix_kernel(name: str, variable: keras.Variable, kind: str = DENSE) -> Kernel:
     """A matrix from inputs to outputs."""
-    return Kernel(name, variable, dense(tuple(int(size) for size in variable.shape), kind))
+    return Kernel(name, variable, dense(tuple(variable.shape), kind))
 
 
 @register(keras.layers.Dense)
@@ -47,7 +47,7 @@ def _einsum_map(layer: Any) -> LinearMap:
         )
     return LinearMap(
         DENSE,
-        tuple(int(size) for size in layer.kernel.shape),
+        tuple(layer.kernel.shape),
         output_axes=tuple(i for i, label in enumerate(labels) if label not in inputs),
         block_axes=tuple(
             i for i, label in enumerate(labels) if label in inputs and label in output

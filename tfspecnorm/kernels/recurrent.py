@@ -65,9 +65,7 @@ def _describe_convolutional_lstm(layer: Any) -> list[Kernel]:
     geometry = window_of(layer.cell)
     recurrent = window(len(geometry.strides), data_format=geometry.data_format)
     return [
-        Kernel(
-            name, variable, convolution(tuple(int(n) for n in variable.shape), seen), _LSTM_GATES
-        )
+        Kernel(name, variable, convolution(tuple(variable.shape), seen), _LSTM_GATES)
         for name, variable, seen in (
             ("kernel", layer.cell.kernel, geometry),
             ("recurrent_kernel", layer.cell.recurrent_kernel, recurrent),

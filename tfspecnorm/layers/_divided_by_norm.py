@@ -6,10 +6,14 @@ from typing import Any
 
 import keras
 
-from tfspecnorm._backend.compiled import compiles
 from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.variables import read, read_all
-from tfspecnorm._util.arguments import check_boolean, check_positive_integer
+from tfspecnorm._util.arguments import (
+    check_boolean,
+    check_jit_compile,
+    check_positive,
+    check_positive_integer,
+)
 from tfspecnorm.kernels import Kernel
 from tfspecnorm.layers import _options, scales
 from tfspecnorm.layers._closed_form import quotient
@@ -70,12 +74,12 @@ class DividedByNorm(Reparameterization):
         **kwargs: Any,
     ) -> None:
         super().__init__(layer, **kwargs)
-        _options.check(power_iterations, bound, jit_compile)
-        self.power_iterations = int(power_iterations)
+        self.power_iterations = check_positive_integer("power_iterations", power_iterations)
+        self.bound = None if bound is None else check_positive("bound", bound, " or `None`")
+        check_jit_compile(jit_compile)
         self.tracked_vectors = check_positive_integer("tracked_vectors", tracked_vectors)
         self.norm = _options.resolved(norm)
         self.scale = scales.get(scale)
-        self.bound = None if bound is None else float(bound)
         self.per_gate = check_boolean("per_gate", per_gate)
         self.jit_compile = jit_compile
         self.scale.claim(self)
@@ -84,7 +88,8 @@ class DividedByNorm(Reparameterization):
                 "Argument `bound` must be `None` with `scale=Learned()`: a learned scale undoes "
                 f"the bound. Received: bound={bound!r}"
             )
-        self._parts = _Parts(compiles(jit_compile))
+        # "auto" is no: in a graph it gains nothing, see `benchmarks/power_iteration_xla.py`.
+        self._parts = _Parts(compiled=jit_compile is True)
         self._scales_each_kernel = False
 
     def _check_kernels(self) -> None:
@@ -121,12 +126,14 @@ class DividedByNorm(Reparameterization):
         norm = self._parts.norms[kernel.name]
         start = InitialState(norm, kernel)
         options = {"dtype": state_dtype(kernel.variable.dtype)}
+        axes = norm.state_axes(kernel.linear_map)
         self._parts.vectors[kernel.name] = {
             name: self.add_state(
                 kernel,
                 name,
                 start.initializer(name),
                 shape=shape,
+                axes=axes.get(name, ()),
                 trainable=False,
                 aggregation="mean",
                 **options,
@@ -207,9 +214,13 @@ class DividedByNorm(Reparameterization):
         self, kernel: Kernel, value: Any, found: dict[str, tuple[Task, Measurement]]
     ) -> Any:
         """W or W·c/σ, of the last factor of a map; W or W/σ of another one."""
-        factors = [found[factor.name] for factor in self._parts.factors[kernel.name]]
-        limit = self.bound * math.prod(certain_share(task, part.sigma) for task, part in factors)
-        norm = math.prod(task.size * part.sigma for task, part in factors)
+        share = norm = 1.0
+        # No `math.prod`: of a generator of tensors `torch.compile` makes no graph.
+        for factor in self._parts.factors[kernel.name]:
+            task, measured = found[factor.name]
+            share = share * certain_share(task, measured.sigma)
+            norm = norm * (task.size * measured.sigma)
+        limit = self.bound * share
         task, measured = found[kernel.name]
         divided = quotient(task.kernel, measured)
         if self._parts.is_last[kernel.name]:

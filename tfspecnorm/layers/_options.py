@@ -1,19 +1,10 @@
-"""Arguments that the wrappers which divide by a norm share."""
+"""The argument `norm` of wrappers, and its form in a configuration."""
 
 from typing import Any
 
 import keras
 
 from tfspecnorm import norms
-from tfspecnorm._util.arguments import check_jit_compile, check_positive, check_positive_integer
-
-
-def check(power_iterations: Any, bound: Any, jit_compile: Any) -> None:
-    """Raise a `ValueError` that names the first argument that is not what it must be."""
-    check_positive_integer("power_iterations", power_iterations)
-    if bound is not None:
-        check_positive("bound", bound, " or `None`")
-    check_jit_compile(jit_compile)
 
 
 def resolved(norm: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from tfspecnorm._backend.distribution import sharded_as
 from tfspecnorm._backend.operations import ops
 from tfspecnorm._backend.tracing import TRACES_LOOPS, outlives_loop
 from tfspecnorm._backend.variables import run
@@ -150,7 +151,13 @@ class Reparameterization(WrappedLayer):
         """Add the variables that a kernel needs, by `add_state`; by default none."""
 
     def add_state(
-        self, kernel: Kernel, name: str, initializer: Callable[..., Any], **options: Any
+        self,
+        kernel: Kernel,
+        name: str,
+        initializer: Callable[..., Any],
+        shape: Sequence[int] = (),
+        axes: Sequence[tuple[int, ...]] = (),
+        **options: Any,
     ) -> keras.Variable:
         """Add a variable that belongs to a kernel.
 
@@ -160,13 +167,17 @@ class Reparameterization(WrappedLayer):
                 with `-` in place of `/`.
             initializer: Function of a shape and a dtype, which may read the kernel. `restart` calls
                 it again, and `warm_up` unless the variable is trained.
+            shape: Shape of the variable.
+            axes: For each of its axes the axes of the kernel that it counts, see
+                `LinearMap.matrix_axes`: on several devices the variable is sharded as they are.
             **options: Other arguments of `add_weight`.
         """
         kernel_name = kernel.name.replace("/", "-")
-        prefix = f"{kernel_name}_" if len(self.kernels) > 1 else ""
-        variable = self.add_weight(
-            name=prefix + name, initializer=initializer, autocast=False, **options
-        )
+        full = f"{kernel_name}_{name}" if len(self.kernels) > 1 else name
+        with sharded_as(kernel.variable, full, shape, axes):
+            variable = self.add_weight(
+                name=full, shape=shape, initializer=initializer, autocast=False, **options
+            )
         is_trained = options.get("trainable", True)
         if is_trained:
             # Made as a trained one, which it becomes when its layer is no longer frozen.
@@ -339,7 +350,7 @@ class Reparameterization(WrappedLayer):
             measured = []
             # Plain loops, here and below: each call of a function is a part of what a step costs.
             for task in tasks:
-                measured.append(task.norm(*task[1:-1]))
+                measured.append(task.norm.measure(task))
             return self._compute(training, tasks, measured)
         for variable, value in shared.updates:
             self.update(variable, value)

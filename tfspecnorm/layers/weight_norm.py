@@ -69,6 +69,7 @@ class WeightNorm(Reparameterization):
             "gain",
             _lengths_initializer(kernel),
             shape=(_units(kernel.linear_map),),
+            axes=(_unit_axes(kernel.linear_map),),
             dtype=state_dtype(kernel.variable.dtype),
         )
 
@@ -91,6 +92,11 @@ class WeightNorm(Reparameterization):
 def _units(linear_map: LinearMap) -> int:
     *blocks, _, outputs = linear_map.matrix_shape
     return outputs * int(np.prod(blocks, dtype=int))
+
+
+def _unit_axes(linear_map: LinearMap) -> tuple[int, ...]:
+    *blocks, _, outputs = linear_map.matrix_axes
+    return (*(axis for block in blocks for axis in block), *outputs)
 
 
 def _lengths_initializer(kernel: Kernel) -> Callable[..., Any]:

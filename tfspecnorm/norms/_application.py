@@ -5,7 +5,6 @@ reads, one for each tap, with the matrix view of the kernel. Input i of the adjo
 of the outputs that read it with the matrix view of the adjoint kernel.
 """
 
-import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -22,21 +21,19 @@ _CHUNK = 2**20
 
 
 class Sides(NamedTuple):
-    """A convolution, seen from both sides, for pixels in rows and channels in columns.
+    """A convolution on flat vectors: pixels, and the channels of each, one after the other.
 
     The input side is that of the convolution which a transposed one is the adjoint of.
 
     Args:
-        apply: Function from inputs `(..., pixels, inputs)` to outputs.
-        adjoint: Function from outputs `(..., pixels, outputs)` to inputs.
-        input_shape: `(pixels, inputs)`.
-        output_shape: `(pixels, outputs)`.
+        apply: Function from inputs `(..., entries)` to outputs.
+        adjoint: Function from outputs to inputs.
+        shape: Entries of an output and of an input.
     """
 
     apply: Callable[[Any], Any]
     adjoint: Callable[[Any], Any]
-    input_shape: tuple[int, int]
-    output_shape: tuple[int, int]
+    shape: tuple[int, int]
 
 
 def sides_of(linear_map: LinearMap) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -48,26 +45,27 @@ def sides_of(linear_map: LinearMap) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def sides(kernel: Any, linear_map: LinearMap, library: ModuleType = ops) -> Sides:
     """Both sides of a kernel: of a tensor, or of an array with `library=numpy`."""
+    return sides_of_views(*views(kernel, linear_map, library), library)
+
+
+def views(kernel: Any, linear_map: LinearMap, library: ModuleType = ops) -> tuple[Any, ...]:
+    """What `sides` are made of: matrices of the kernel and of its adjoint, and their tables."""
     view = linear_map.as_convolution
-    forward, backward = tables(axes_of(linear_map))
-    matrix, adjoint = view.matrix(kernel, library), view.adjoint.matrix(kernel, library)
+    matrices = view.matrix(kernel, library), view.adjoint.matrix(kernel, library)
+    both = tables(axes_of(linear_map))
+    return *matrices, *(both if library is np else [constant(table, kernel) for table in both])
+
+
+def sides_of_views(
+    matrix: Any, adjoint: Any, forward: Any, backward: Any, library: ModuleType = ops
+) -> Sides:
+    """Both sides from what `views` returns."""
     product = _chunked if library is np else _product
+    inputs, outputs = adjoint.shape[-1], matrix.shape[-1]
     return Sides(
-        lambda inputs: product(inputs, forward, matrix),
-        lambda outputs: product(outputs, backward, adjoint),
-        *sides_of(linear_map),
-    )
-
-
-def on_vectors(
-    kernel: np.ndarray, linear_map: LinearMap
-) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray], tuple[int, int]]:
-    """Map and adjoint of an array on flat vectors, and the lengths of an output and an input."""
-    both = sides(kernel, linear_map, np)
-    return (
-        lambda vector: both.apply(vector.reshape(both.input_shape)).reshape(-1),
-        lambda vector: both.adjoint(vector.reshape(both.output_shape)).reshape(-1),
-        (math.prod(both.output_shape), math.prod(both.input_shape)),
+        lambda vector: product(vector, inputs, forward, matrix),
+        lambda vector: product(vector, outputs, backward, adjoint),
+        (forward.shape[0] * outputs, backward.shape[0] * inputs),
     )
 
 
@@ -80,21 +78,25 @@ def leading_of(
     """
     kernel = np.asarray(kernel, "float64")
     largest = np.max(np.abs(kernel), initial=0.0)
-    apply, adjoint, shape = on_vectors(kernel / (largest or 1.0), linear_map)
+    apply, adjoint, shape = sides(kernel / (largest or 1.0), linear_map, np)
     if not (np.isfinite(largest) and largest > 0):
         return np.full(shape[0], shape[0] ** -0.5), 0.0, np.full(shape[1], shape[1] ** -0.5)
     left, value, right = lanczos(apply, adjoint, shape, tolerance)
     return left, value * largest, right
 
 
-def _product(pixels: Any, table: np.ndarray, matrix: Any) -> Any:
+def _product(vector: Any, channels: int, table: Any, matrix: Any) -> Any:
+    pixels = ops.reshape(vector, (*vector.shape[:-1], -1, channels))
     padded = ops.concatenate([pixels, ops.zeros_like(pixels[..., :1, :])], axis=-2)
-    gathered = ops.take(padded, constant(table, pixels), axis=-2)
-    gathered = ops.reshape(gathered, (*pixels.shape[:-2], len(table), -1))
-    return gathered @ matrix
+    gathered = ops.take(padded, table, axis=-2)
+    gathered = ops.reshape(gathered, (*vector.shape[:-1], table.shape[0], -1))
+    return ops.reshape(gathered @ matrix, (*vector.shape[:-1], -1))
 
 
-def _chunked(pixels: np.ndarray, table: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def _chunked(
+    vector: np.ndarray, channels: int, table: np.ndarray, matrix: np.ndarray
+) -> np.ndarray:
+    pixels = vector.reshape(*vector.shape[:-1], -1, channels)
     padded = np.concatenate([pixels, np.zeros_like(pixels[..., :1, :])], axis=-2)
     rows = max(_CHUNK // (matrix.shape[-2] * max(np.prod(pixels.shape[:-2], dtype=int), 1)), 1)
     parts = []
@@ -102,4 +104,4 @@ def _chunked(pixels: np.ndarray, table: np.ndarray, matrix: np.ndarray) -> np.nd
         part = table[start : start + rows]
         gathered = np.take(padded, part, axis=-2)
         parts.append(gathered.reshape(*pixels.shape[:-2], len(part), -1) @ matrix)
-    return np.concatenate(parts, axis=-2)
+    return np.concatenate(parts, axis=-2).reshape(*vector.shape[:-1], -1)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from tfspecnorm._backend.compiled import compiled
-from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.operations import ops, uncompiled
 from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms import _grid_maximum, _lanczos
-from tfspecnorm.norms._application import leading_of, sides, sides_of
+from tfspecnorm.norms._application import leading_of, sides, sides_of, sides_of_views, views
 from tfspecnorm.norms._block import Block, block_step, further_start
 from tfspecnorm.norms._geometry import sizes_known
 from tfspecnorm.norms._vectors import normalized
-from tfspecnorm.norms.base import ESTIMATE, Measurement
+from tfspecnorm.norms.base import ESTIMATE, Measurement, Task
 from tfspecnorm.norms.linear_map import LinearMap
 
 
@@ -68,48 +68,38 @@ class Convolved(Block):
         linear_map = self.sized(linear_map)
         shapes = self.state_shapes(linear_map)
         return _searched(
-            ops.convert_to_tensor(kernel),
-            linear_map=linear_map,
+            *views(ops.convert_to_tensor(kernel), linear_map),
             shapes=(shapes["vector_u"], shapes["vector_v"], shapes["vector_u"][:-1]),
         )
 
-    def __call__(
-        self,
-        kernel: Any,
-        state: dict[str, Any],
-        linear_map: LinearMap,
-        power_iterations: int = 0,
-        jit_compile: bool = False,
-    ) -> Measurement:
+    def measure(self, task: Task) -> Measurement:
         """The vectors are constants for the gradient, which is differentiated automatically."""
-        linear_map = self.sized(linear_map)
-        kernel = ops.convert_to_tensor(kernel)
+        linear_map, iterations = self.sized(task.linear_map), task.power_iterations
+        kernel = ops.convert_to_tensor(task.kernel)
         vectors = {
             name: ops.cast(ops.convert_to_tensor(value), kernel.dtype)
-            for name, value in state.items()
+            for name, value in task.state.items()
         }
         vector_u, vector_v = vectors.pop("vector_u"), vectors.pop("vector_v")
         both = sides(kernel, linear_map)
-        if power_iterations and vectors:
+        if iterations and vectors:
             ((name, further),) = vectors.items()
             fixed = sides(ops.stop_gradient(kernel), linear_map)
             vector_v, image, further = block_step(
                 vector_u,
                 further,
-                lambda rows: _of_rows(rows, fixed.adjoint, both.output_shape),
-                lambda rows: _of_rows(rows, both.apply, both.input_shape),
-                power_iterations,
+                lambda rows: _of_rows(rows, fixed.adjoint),
+                lambda rows: _of_rows(rows, both.apply),
+                iterations,
             )
             vector_v, vectors = ops.stop_gradient(vector_v), {name: further}
         else:
-            if power_iterations:
+            if iterations:
                 iterate = _iteration(linear_map)
-                step = compiled(iterate) if jit_compile else iterate
-                vector_u, vector_v = step(
-                    ops.stop_gradient(kernel), vector_u, vector_v, power_iterations
-                )
+                step = compiled(iterate) if task.jit_compile else iterate
+                vector_u, vector_v = step(ops.stop_gradient(kernel), vector_u, vector_v, iterations)
             vector_v = ops.stop_gradient(vector_v)
-            image = _flat(both.apply(_unflat(vector_v, both.input_shape)))
+            image = both.apply(vector_v)
         vector_u = normalized(ops.stop_gradient(image), vector_u)
         sigma = ops.max(ops.sum(vector_u * image, axis=-1))
         return Measurement(sigma, {"vector_u": vector_u, "vector_v": vector_v, **vectors})
@@ -137,49 +127,28 @@ def _iteration(linear_map: LinearMap) -> Callable[..., tuple[Any, Any]]:
     ) -> tuple[Any, Any]:
         both = sides(kernel, linear_map)
         for remaining in reversed(range(power_iterations)):
-            back = both.adjoint(_unflat(vector_u, both.output_shape))
-            vector_v = normalized(_flat(back), vector_v)
+            vector_v = normalized(both.adjoint(vector_u), vector_v)
             if remaining:
-                image = both.apply(_unflat(vector_v, both.input_shape))
-                vector_u = normalized(_flat(image), vector_u)
+                vector_u = normalized(both.apply(vector_v), vector_u)
         return vector_u, vector_v
 
     return iterate
 
 
+@uncompiled
 @traced_once(sizes_matter=True, always=True)
-def _searched(kernel: Any, linear_map: LinearMap) -> tuple[Any, Any, Any]:
+def _searched(matrix: Any, *others: Any) -> tuple[Any, Any, Any]:
     """Both leading vectors of each block, by iteration on the smaller side, and a bound."""
-    both = sides(kernel, linear_map)
-    blocks = linear_map.as_convolution.matrix_shape[:-2]
-
-    def apply(vector: Any) -> Any:
-        return _flat(both.apply(_unflat(vector, both.input_shape)))
-
-    def adjoint(vector: Any) -> Any:
-        return _flat(both.adjoint(_unflat(vector, both.output_shape)))
-
+    apply, adjoint, (outputs, inputs) = sides_of_views(matrix, *others)
+    blocks = matrix.shape[:-2]
     vector_v, vector_u, bound = _lanczos.leading_pair(
-        apply,
-        adjoint,
-        (*blocks, math.prod(both.input_shape)),
-        (*blocks, math.prod(both.output_shape)),
-        kernel,
+        apply, adjoint, (*blocks, inputs), (*blocks, outputs), matrix
     )
     return vector_u, vector_v, bound
 
 
-def _flat(pixels: Any) -> Any:
-    return ops.reshape(pixels, (*pixels.shape[:-2], -1))
-
-
-def _of_rows(rows: Any, function: Callable[[Any], Any], shape: tuple[int, int]) -> Any:
+def _of_rows(rows: Any, function: Callable[[Any], Any]) -> Any:
     """A side's function of each row of `(..., rows, entries)`; blocks are its leading axes."""
-    blocks = len(rows.shape) > 2
-    rows = ops.swapaxes(rows, 0, 1) if blocks else rows
-    found = _flat(function(_unflat(rows, shape)))
-    return ops.swapaxes(found, 0, 1) if blocks else found
-
-
-def _unflat(vector: Any, shape: tuple[int, int]) -> Any:
-    return ops.reshape(vector, (*vector.shape[:-1], *shape))
+    if len(rows.shape) == 2:
+        return function(rows)
+    return ops.swapaxes(function(ops.swapaxes(rows, 0, 1)), 0, 1)

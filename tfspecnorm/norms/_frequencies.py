@@ -79,16 +79,12 @@ class Plan(NamedTuple):
 
 def plan_of(linear_map: LinearMap, dtype: str) -> Plan:
     """The tables for the kernel of a convolution, kept with its description."""
-    kept = getattr(linear_map, "_plans", None)
-    if kept is None:
-        # Frozen, for what is described; `torch.compile` cannot make tables in a traced call.
-        kept = {}
-        object.__setattr__(linear_map, "_plans", kept)
-    if dtype not in kept:
+    # `torch.compile` cannot make tables in a traced call.
+    if dtype not in linear_map.kept:
         view = linear_map.as_convolution
         *_, rows, outputs = view.matrix_shape
-        kept[dtype] = plan(axes_of(linear_map), rows // view.taps, outputs, dtype)
-    return kept[dtype]
+        linear_map.kept[dtype] = plan(axes_of(linear_map), rows // view.taps, outputs, dtype)
+    return linear_map.kept[dtype]
 
 
 @functools.lru_cache(maxsize=256)

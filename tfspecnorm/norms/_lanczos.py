@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfspecnorm._backend.operations import constant, ops, uncompiled
+from tfspecnorm._backend.operations import constant, ops
 from tfspecnorm.norms._squaring import leading_eigenvector
 from tfspecnorm.norms._vectors import even, normalized, scattered, times
 
@@ -29,7 +29,6 @@ _LEAST_CYCLES = 3
 _TOLERANCE = 2e-4
 
 
-@uncompiled
 def leading_vector(
     product: Callable[[Any], Any], shape: tuple[int, ...], like: Any
 ) -> tuple[Any, Any]:
@@ -104,17 +103,9 @@ def leading_pair(
     image: tuple[int, ...],
     like: Any,
 ) -> tuple[Any, Any, Any]:
-    """Leading vectors of a map, by iteration on its smaller side, and a bound of the norm.
+    """Leading vectors of a map, by iteration on its smaller side, and bounds as `leading_vector`'s.
 
-    Args:
-        apply: Function from tensors of the shape `domain` to those of `image`.
-        adjoint: Function back.
-        domain: Shape `(..., entries)`; each vector has a map of its own.
-        image: Shape of the images.
-        like: Tensor of the same precision and device.
-
-    Returns:
-        Tuple of vectors of both shapes, and bounds, as those of `leading_vector`.
+    `domain` and `image` are the shapes `(..., entries)` of what goes into the map and comes out.
     """
     if domain[-1] > image[-1]:
         vector, found, bound = leading_pair(adjoint, apply, image, domain, like)

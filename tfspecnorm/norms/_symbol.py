@@ -119,10 +119,7 @@ def _squared_norms(given: Symbol, squarings: int) -> Any:
 def squared_norms_of_vectors(kernel: Any, tables: Plan, blocks: int = -1) -> Any:
     """‖A(ω)‖² for each frequency and block, where A has one row or one column.
 
-    Args:
-        kernel: Tensor `(taps, ...)`, whose last axis counts the blocks.
-        tables: `Plan` of the frequencies.
-        blocks: Number of blocks; all columns of `kernel` by default.
+    The last axis of the kernel `(taps, ...)` counts the blocks; by default each column is one.
     """
     blocks = kernel.shape[1] if blocks < 0 else blocks
     table = tables.waves if tables.samples is None else tables.samples

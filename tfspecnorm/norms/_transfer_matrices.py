@@ -43,13 +43,7 @@ def squared_norms(images: Any, squarings: int = SQUARINGS) -> Any:
 def gram_bound(real: Any, imaginary: Any, squarings: int) -> Any:
     """‖Gᵖ‖^(1/p) ≥ ‖A‖², in the Frobenius norm, of G = AᴴA with p = 2^squarings.
 
-    Args:
-        real: Tensor of shape `(..., rows, columns)`, the real part of A.
-        imaginary: The imaginary part.
-        squarings: How often G is squared.
-
-    Returns:
-        Tensor of shape `(...)`.
+    A is given by its real and imaginary part, `(..., rows, columns)`.
     """
     real, imaginary, logarithm = _power(*_gram(real, imaginary), squarings)
     frobenius = ops.sum(ops.square(real) + ops.square(imaginary), axis=(-2, -1))

@@ -83,7 +83,7 @@ class Norm(Configurable, abc.ABC):
 
     A norm is an object without variables. What it tracks a moving kernel with is its *state*, a
     dict from name to tensor that the wrapper keeps: empty unless the norm says otherwise. Three
-    methods are to be written, `guarantee`, `converged` and `__call__`; `get_config` returns the
+    methods are to be written, `guarantee`, `converged` and `measure`; `get_config` returns the
     constructor's arguments. Registered for serialization, it can be saved with the wrapper.
 
     Example, the Frobenius norm:
@@ -103,10 +103,8 @@ class Norm(Configurable, abc.ABC):
     ...     def converged(self, kernel, linear_map):
     ...         return float(np.linalg.norm(kernel))
     ...
-    ...     def __call__(
-    ...         self, kernel, state, linear_map, power_iterations=0, jit_compile=False
-    ...     ):
-    ...         return norms.Measurement(ops.sqrt(ops.sum(ops.square(kernel))), state)
+    ...     def measure(self, task):
+    ...         return norms.Measurement(ops.sqrt(ops.sum(ops.square(task.kernel))), task.state)
     >>> norms.measure(np.diag([3.0, 4.0]), norms.dense((2, 2)), Frobenius())
     5.0
     >>> layer = layers.SpectralNorm(keras.layers.Dense(4), norm=Frobenius())
@@ -118,7 +116,7 @@ class Norm(Configurable, abc.ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # Who measures in a way of its own does not inherit how several were measured before.
-        names = {"__call__", "measure_many"}
+        names = {"measure", "measure_many"}
         first = next(vars(part) for part in cls.__mro__ if names & vars(part).keys())
         if "measure_many" not in first:
             cls.measure_many = staticmethod(_one_by_one)
@@ -132,6 +130,12 @@ class Norm(Configurable, abc.ABC):
         """The norm of an array, converged, in double precision."""
 
     @abc.abstractmethod
+    def measure(self, task: "Task") -> Measurement:
+        """σ of the kernel of a `Task`, differentiable in it, and the next state.
+
+        Without a `direction` σ is differentiated automatically.
+        """
+
     def __call__(
         self,
         kernel: Any,
@@ -140,22 +144,18 @@ class Norm(Configurable, abc.ABC):
         power_iterations: int = 0,
         jit_compile: bool = False,
     ) -> Measurement:
-        """σ of a tensor, differentiable in it, and the next state.
-
-        Args:
-            kernel: Tensor of at least 32 bits.
-            state: Dict from name to tensor: what the last call returned, or `search`.
-            linear_map: `LinearMap` of the kernel.
-            power_iterations: Number of steps from the state, 0 outside of training.
-            jit_compile: Whether XLA compiles the iteration (TensorFlow).
-
-        Returns:
-            `Measurement` with the scalar σ, which is differentiated automatically if there is no
-            `direction`.
-        """
+        """What `measure` says of a `Task` with these fields."""
+        return self.measure(Task(self, kernel, state, linear_map, power_iterations, jit_compile))
 
     def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the state; a `ValueError` if the norm does not fit the map."""
+        return {}
+
+    def state_axes(self, linear_map: LinearMap) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """For the axes of the state the axes of the kernel that they count, where there are any.
+
+        A state is sharded over devices where these are.
+        """
         return {}
 
     def initial_state(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
@@ -178,21 +178,21 @@ class Norm(Configurable, abc.ABC):
     def measure_many(tasks: Sequence["Task"]) -> list[Measurement]:
         """What each of several norms of this type says.
 
-        One after the other, if the class that defines `__call__` does not do better.
+        One after the other, if the class that defines `measure` does not do better.
         """
         return _one_by_one(tasks)
 
 
 class Task(NamedTuple):
-    """A kernel to be measured: the norm, and what it is called with.
+    """A kernel to be measured, and how.
 
     Args:
         norm: `Norm`.
         kernel: Tensor of at least 32 bits.
-        state: Dict from name to tensor, the state to measure with.
+        state: Dict from name to tensor: what the last measurement returned, or `search`.
         linear_map: `LinearMap` of the kernel.
-        power_iterations: Number of iterations from the stored vectors.
-        jit_compile: Whether XLA compiles the iteration.
+        power_iterations: Number of steps from the state, 0 outside of training.
+        jit_compile: Whether XLA compiles the iteration (TensorFlow).
         size: What the kernel was divided by: its norm is σ times that.
     """
 
@@ -206,7 +206,7 @@ class Task(NamedTuple):
 
     def alone(self) -> Measurement:
         """What the norm says."""
-        return self.norm(*self[1:-1])
+        return self.norm.measure(self)
 
 
 def measure_together(tasks: Sequence[Task]) -> list[Measurement]:

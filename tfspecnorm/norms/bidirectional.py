@@ -57,6 +57,9 @@ class Bidirectional(Tracking):
     def state_shapes(self, linear_map: LinearMap) -> dict[str, tuple[int, ...]]:
         return _merged([self._matrix.state_shapes(side) for side in _sides(linear_map)])
 
+    def state_axes(self, linear_map: LinearMap) -> dict[str, tuple[tuple[int, ...], ...]]:
+        return _merged([self._matrix.state_axes(side) for side in _sides(linear_map)])
+
     def initial_state(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
         return _merged([self._matrix.initial_state(kernel, side) for side in _sides(linear_map)])
 
@@ -75,16 +78,7 @@ class Bidirectional(Tracking):
         bounds = [Matrix().upper_bound(kernel, side) for side in _sides(linear_map)]
         return sum(bounds) / len(bounds)
 
-    def __call__(
-        self,
-        kernel: Any,
-        state: dict[str, Any],
-        linear_map: LinearMap,
-        power_iterations: int = 0,
-        jit_compile: bool = False,
-    ) -> Measurement:
-        """σ, the next state, and the gradient's factors; arguments as those of `Matrix`."""
-        task = Task(self, kernel, state, linear_map, power_iterations, jit_compile)
+    def measure(self, task: Task) -> Measurement:
         return _mean([part.alone() for part in _parts(task)])
 
     @staticmethod

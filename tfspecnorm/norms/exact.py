@@ -1,13 +1,12 @@
 """The norm of a map to the last digits, by decompositions: for reports and as an oracle."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from tfspecnorm._util.arguments import is_number
 from tfspecnorm.norms import _grid_maximum
-from tfspecnorm.norms._application import on_vectors, sides, sides_of
+from tfspecnorm.norms._application import sides, sides_of
 from tfspecnorm.norms._arrays import check_linear_map, checked_kernel
 from tfspecnorm.norms._geometry import sizes_known
 from tfspecnorm.norms.linear_map import LinearMap
@@ -95,15 +94,17 @@ def _of_matrix(matrices: np.ndarray) -> float:
 def _of_convolution(kernel: np.ndarray, linear_map: LinearMap, tolerance: float) -> Exact:
     if not np.any(kernel):
         return Exact(0.0, 0.0)
+    apply, adjoint, shape = sides(kernel, linear_map, np)
     if is_small(linear_map):
-        both = sides(kernel, linear_map, np)
-        ways = (both.input_shape, both.apply), (both.output_shape, both.adjoint)
-        shape, function = min(ways, key=lambda way: math.prod(way[0]))
-        units = np.eye(math.prod(shape)).reshape(-1, *shape)
-        return Exact(_of_matrix(function(units).reshape(len(units), -1)), 0.0)
-    apply, adjoint, shape = on_vectors(kernel, linear_map)
+        function = adjoint if shape[0] < shape[1] else apply
+        return Exact(_of_matrix(function(np.eye(min(shape)))), 0.0)
     svds, operator_of = _scipy()
-    operator = operator_of(shape, matvec=apply, rmatvec=adjoint, dtype="float64")
+    # SciPy hands over columns, too.
+    forth, back = (
+        lambda vector: apply(vector.reshape(-1)),
+        lambda vector: adjoint(vector.reshape(-1)),
+    )
+    operator = operator_of(shape, matvec=forth, rmatvec=back, dtype="float64")
     start = np.random.default_rng(0).standard_normal(min(shape))
     left, values, right = svds(operator, k=1, tol=tolerance, v0=start)
     value = float(values[0])

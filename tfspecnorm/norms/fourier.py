@@ -96,17 +96,10 @@ class Fourier(Norm):
         check_convolution(linear_map)
         return float(_grid_maximum.block_bounds(kernel, linear_map).max())
 
-    def __call__(
-        self,
-        kernel: Any,
-        state: dict[str, Any],
-        linear_map: LinearMap,
-        power_iterations: int = 0,
-        jit_compile: bool = False,
-    ) -> Measurement:
+    def measure(self, task: Task) -> Measurement:
         """σ and its gradient, which is zero but for the block of the peak."""
-        check_convolution(linear_map)
-        sigma, inverse, gradient = _measured(kernel, linear_map=linear_map)
+        check_convolution(task.linear_map)
+        sigma, inverse, gradient = _measured(task.kernel, linear_map=task.linear_map)
         return Measurement(sigma, {}, (WholeKernel(gradient),), inverse)
 
     @staticmethod

@@ -10,7 +10,7 @@ from tfspecnorm._util.arguments import check_positive_integer
 from tfspecnorm.norms import _grid_maximum, _transfer_matrices
 from tfspecnorm.norms._of_convolutions import OfConvolutions
 from tfspecnorm.norms._symbol import as_matrix, image_at, peak, symbol
-from tfspecnorm.norms.base import TINY, UPPER_BOUND, Measurement, Norm
+from tfspecnorm.norms.base import TINY, UPPER_BOUND, Measurement, Norm, Task
 from tfspecnorm.norms.linear_map import LinearMap
 
 
@@ -61,11 +61,8 @@ class Gram(OfConvolutions):
     def get_config(self) -> dict[str, Any]:
         return {"iterations": self.iterations}
 
-    def _of_matrices(self) -> Norm:
-        return _OfMatrices(self.iterations)
-
-    def _of_convolutions(self) -> Norm:
-        return _OfConvolutions(self.iterations)
+    def norm_for(self, linear_map: LinearMap) -> Norm:
+        return (_OfConvolutions if linear_map.convolves else _OfMatrices)(self.iterations)
 
 
 class _OfMatrices(Norm):
@@ -79,10 +76,10 @@ class _OfMatrices(Norm):
         matrices = linear_map.matrix(np.asarray(kernel, "float64"), np)
         return float(_grid_maximum.gram_norms(matrices, self.iterations).max())
 
-    def __call__(self, kernel: Any, state: Any, linear_map: LinearMap, *_: Any) -> Measurement:
-        kernel = ops.convert_to_tensor(kernel)
+    def measure(self, task: Task) -> Measurement:
+        kernel = ops.convert_to_tensor(task.kernel)
         largest = ops.stop_gradient(ops.max(ops.abs(kernel))) + TINY
-        return Measurement(largest * self.of_scaled(kernel / largest, linear_map), {})
+        return Measurement(largest * self.of_scaled(kernel / largest, task.linear_map), {})
 
     def of_scaled(self, kernel: Any, linear_map: LinearMap) -> Any:
         """The bound of a kernel whose largest entry is 1."""

@@ -84,6 +84,11 @@ class LinearMap:
                     getattr(view, name)
 
     @functools.cached_property
+    def kept(self) -> dict[Any, Any]:
+        """What is made of the description once, and needed in each call."""
+        return {}
+
+    @functools.cached_property
     def _view(self) -> tuple[int, ...]:
         return self.view_shape or self.kernel_shape
 
@@ -106,6 +111,15 @@ class LinearMap:
         blocks = math.prod(self._view[axis] for axis in self.block_axes)
         inputs = math.prod(self._view) // max(outputs * blocks, 1)
         return (blocks, inputs, outputs) if self.block_axes else (inputs, outputs)
+
+    @functools.cached_property
+    def matrix_axes(self) -> tuple[tuple[int, ...], ...]:
+        """For each axis of the matrix view the axes of the kernel that are flattened to it."""
+        if self._view != self.kernel_shape:
+            return ((),) * len(self.matrix_shape)
+        count, stop = len(self.block_axes), len(self._axes) - len(self.output_axes)
+        axes = (self._axes[:count], self._axes[count:stop], self._axes[stop:])
+        return axes if self.block_axes else axes[1:]
 
     @functools.cached_property
     def _stacked_shape(self) -> tuple[int, int, int]:
@@ -180,8 +194,11 @@ class LinearMap:
                 f"Argument `input_size` must have one entry for each of {taps} spatial axes. "
                 f"Received: input_size={input_size!r}"
             )
-        own = self.window or window(taps)
-        return dataclasses.replace(self, window=dataclasses.replace(own, input_size=size))
+        if size not in self.kept:
+            own = dataclasses.replace(self.window or window(taps), input_size=size)
+            self.kept[size] = dataclasses.replace(self, window=own)
+            self.kept[size].compute_views()
+        return self.kept[size]
 
     def blocks(self, kernel: Any) -> list[tuple[Any, "LinearMap"]]:
         """The kernels of a convolution's blocks as arrays, and the map of each.

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfspecnorm._backend.compiled import compiled
-from tfspecnorm._backend.operations import ops
+from tfspecnorm._backend.operations import ops, uncompiled
 from tfspecnorm._backend.traced_once import traced_once
 from tfspecnorm.norms import _lanczos, _matrices, _squaring
 from tfspecnorm.norms._block import Block, block_step, further_start
@@ -73,6 +73,10 @@ class Matrix(Block):
         shapes = {"vector_u": (*blocks, outputs), "vector_v": (*blocks, inputs)}
         return shapes | self.further_shapes(blocks, inputs, outputs)
 
+    def state_axes(self, linear_map: LinearMap) -> dict[str, tuple[tuple[int, ...], ...]]:
+        *blocks, inputs, outputs = linear_map.matrix_axes
+        return {"vector_u": (*blocks, outputs), "vector_v": (*blocks, inputs)}
+
     def initial_state(self, kernel: np.ndarray, linear_map: LinearMap) -> dict[str, np.ndarray]:
         matrix = linear_map.matrix(kernel, np)
         vector_v, _, vector_u = leading_singular_vectors(matrix)
@@ -108,30 +112,24 @@ class Matrix(Block):
         shapes = ((*blocks, outputs), (*blocks, inputs), tuple(blocks))
         return _searched(matrix, shapes=shapes)
 
-    def __call__(
-        self,
-        kernel: Any,
-        state: dict[str, Any],
-        linear_map: LinearMap,
-        power_iterations: int = 0,
-        jit_compile: bool = False,
-    ) -> Measurement:
+    def measure(self, task: Task) -> Measurement:
         """σ, the next state, and the gradient's factors: with constant vectors ∂σ/∂W = v uᵀ."""
-        matrix = ops.convert_to_tensor(kernel)
+        linear_map = task.linear_map
+        matrix = ops.convert_to_tensor(task.kernel)
         if not linear_map.is_matrix:
             matrix = linear_map.matrix(matrix)
         vectors, shapes = {}, []
-        for name, value in state.items():
+        for name, value in task.state.items():
             # Without an iteration the leading vectors are all that is needed.
-            if power_iterations or name.startswith("vector"):
+            if task.power_iterations or name.startswith("vector"):
                 vectors[name] = ops.convert_to_tensor(value)
                 shapes.append(vectors[name].shape)
         *moved, left, sigma, inverse = _measured(
             matrix,
             *vectors.values(),
             shapes=(*shapes, shapes[1], (), ()),
-            iterations=power_iterations,
-            jit_compile=jit_compile,
+            iterations=task.power_iterations,
+            jit_compile=task.jit_compile,
         )
         direction = (OuterProduct(linear_map, left, moved[0]),)
         return Measurement(sigma, dict(zip(vectors, moved, strict=True)), direction, inverse)
@@ -178,6 +176,7 @@ def _measured(
     return vector_u, vector_v, *further, left, sigma, inverse_of(sigma)
 
 
+@uncompiled
 @traced_once(sizes_matter=True, always=True)
 def _searched(matrix: Any) -> tuple[Any, Any, Any]:
     """Both leading vectors of a large matrix, by iteration on its smaller side, and a bound."""

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from tfspecnorm._util.arguments import is_integer, is_number
-from tfspecnorm.norms._block import Tracking
+from tfspecnorm.norms._block import Block, Tracking
 from tfspecnorm.norms._convolved import Convolved
 from tfspecnorm.norms._of_convolutions import OfConvolutions
 from tfspecnorm.norms.linear_map import LinearMap
@@ -85,17 +85,16 @@ class Operator(OfConvolutions, Tracking):
         config = {"input_size": self.input_size, "tolerance": self.tolerance}
         return {**config, **super().get_config()}
 
-    def _of_matrices(self) -> Matrix:
+    def norm_for(self, linear_map: LinearMap) -> Block:
+        if linear_map.convolves:
+            return Convolved(self.input_size, self.tolerance, self.tracked_vectors)
         return Matrix(self.tracked_vectors)
-
-    def _of_convolutions(self) -> Convolved:
-        return Convolved(self.input_size, self.tolerance, self.tracked_vectors)
 
     def covers(self, linear_map: LinearMap, input_size: tuple[int | None, ...]) -> bool:
         """Whether the norm at the size that it was built for is one at another size too."""
         if not linear_map.convolves:
             return True
-        window = self._of_convolutions().sized(linear_map).window
+        window = self.norm_for(linear_map).sized(linear_map).window
         if None in input_size:
             return False
         pairs = list(zip(input_size, window.input_size, strict=True))

@@ -134,14 +134,13 @@ def fold_for_inference(model: keras.Model, batch_norm: bool = False) -> keras.Mo
 def folded_for_inference(model: keras.Model, batch_norm: bool = False) -> Iterator[keras.Model]:
     """The same while the context is open, also of a model that cannot be copied.
 
-    It is folded where it is, and has its own weights again afterwards.
+    It is folded where it is, its batch normalizations stay, and it has its own weights again
+    afterwards.
     """
-    try:
+    folded = None
+    with contextlib.suppress(NotCopiedError):
         folded = fold_for_inference(model, batch_norm)
-    except NotCopiedError:
-        if batch_norm:
-            raise
-    else:
+    if folded is not None:
         yield folded
         return
     wrappers = [part for part in wrappers_in(model) if not part.is_folded]

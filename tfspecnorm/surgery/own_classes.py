@@ -11,7 +11,6 @@ import keras
 
 from tfspecnorm.kernels.attachment import (
     attach,
-    is_serializing,
     plain_class,
     refuse_copies,
     serialized_without_wrappers,
@@ -21,7 +20,7 @@ from tfspecnorm.kernels.attachment import (
 from tfspecnorm.kernels.containers import is_graph, layers_in, own_parts, walk
 from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery.graph import is_keras_own, is_subclass, new_inputs
-from tfspecnorm.surgery.rebuild import carry_over_own
+from tfspecnorm.surgery.rebuild import as_built_by_calls, carry_over_own
 
 # Note [Classes of their own]
 # A model such as keras-hub's `BertTextClassifier` is known by the arguments of its constructor,
@@ -44,16 +43,13 @@ class NotCopiedError(ValueError):
 class _WrappedModel:
     """What the class of a model with attached layers has before its own."""
 
-    def get_build_config(self) -> Any:
-        # In its own configuration the model is one that `from_config` builds.
-        return super().get_build_config() if is_serializing() else None
-
     def build_from_config(self, config: Any) -> None:
-        """Nothing: the model is built."""
+        """Nothing: `from_config` builds the model."""
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
-        model = _built(keras.saving.deserialize_keras_object(config["model"], custom_objects))
+        with as_built_by_calls():
+            model = _built(keras.saving.deserialize_keras_object(config["model"], custom_objects))
         layers = paths_in(model)
         for entry in config["wrappers"]:
             layer = layers.get(tuple(entry["path"]))
@@ -114,7 +110,8 @@ def remake(model: keras.Model) -> tuple[keras.Model, Pairs]:
             config = keras.saving.serialize_keras_object(model)
             config.pop("compile_config", None)
             classes = {plain_class(part).__name__: plain_class(part) for part in layers_in(model)}
-            copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
+            with as_built_by_calls():
+                copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
             pairs = _pairs(model, _built(copy))
             for old, new in pairs:
                 carry_over_own(old, new)

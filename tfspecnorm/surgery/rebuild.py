@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import tempfile
+import warnings
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -186,7 +187,19 @@ def from_edited(layer: keras.layers.Layer, edit: Callable[[Any], Any]) -> keras.
     """A layer of the configuration that a function makes of that of another one."""
     classes = {type(part).__name__: type(part) for part in layers_in(layer)}
     config = edit(keras.saving.serialize_keras_object(layer))
-    return keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
+    with as_built_by_calls():
+        return keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
+
+
+@contextlib.contextmanager
+def as_built_by_calls() -> Iterator[None]:
+    """Keeps Keras from warning of layers that leave it to their first call to build what they hold.
+
+    They are called afterwards.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`build\(\)` was called on layer", UserWarning)
+        yield
 
 
 class NotExchangedError(ValueError):

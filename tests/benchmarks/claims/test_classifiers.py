@@ -39,6 +39,7 @@ def twice(split):
     return model, records
 
 
+@pytest.mark.slow
 def test_every_training_begins_at_the_same_values_with_the_same_order(twice):
     _, (first, other, again) = twice
     assert first == again

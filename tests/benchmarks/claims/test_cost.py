@@ -85,6 +85,7 @@ def test_details_and_picture(tmp_path):
     assert (tmp_path / "cost.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_measured_network():
     run = next(run for run in cost.runs(Setting("smoke")) if run.name == "small_cnn")
     figures = cost.measure(Setting("smoke"), Run(run.name, {**run.options, "rounds": 2}))

@@ -137,6 +137,7 @@ def test_forms_of_the_limit():
     assert not any(isinstance(layer, keras.layers.Wrapper) for layer in model.layers)
 
 
+@pytest.mark.slow
 def test_rates_start_from_the_same_weights():
     """The same rate twice gives the same losses, also after one that diverged."""
     (run,) = (run for run in separable.runs(Setting("smoke")) if run.options["form"] == "none")

@@ -214,6 +214,7 @@ def test_residual_networks_get_the_start_of_their_blocks():
     np.testing.assert_allclose(gains["stage1_block1_conv1"], math.sqrt(2), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_signals_of_gains():
     """Those of √2 follow from those of 1: they are what a network with gains of √2 has."""
     sizes, seed = start_signals.SMOKE_SIGNALS, 0

@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfspecnorm._backend import differences
 from tfspecnorm._util.optional import optional
 from tfspecnorm.edge._interpreter import Interpreter
 from tfspecnorm.edge._signature import Input
@@ -67,7 +66,7 @@ class Format:
 
     def check(self) -> None:
         """Raises an error unless the format can be written and run here."""
-        backend = differences.name()
+        backend = keras.backend.backend()
         if backend not in self.backends:
             raise ValueError(
                 f"Argument `path` must have another ending on the backend {backend}, since "
