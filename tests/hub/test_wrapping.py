@@ -119,7 +119,9 @@ def test_the_table_names_every_family():
     assert set(families.FAMILIES) <= set(rows)
 
 
-# keras-hub's tasks make a dataset of arrays.
+@pytest.mark.skipif(
+    tools.BACKEND != "tensorflow", reason="`fit` of keras-hub's tasks needs TensorFlow or grain"
+)
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
 def test_the_code_of_the_page(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
