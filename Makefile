@@ -12,7 +12,7 @@ PYTEST = -m pytest -n $(WORKERS)
 QUICK = not slow and not crossed
 LATER = (slow or crossed)
 
-.PHONY: help demo test test-all test-backends test-jax test-torch test-lowest test-hub bench claims docs lint clean
+.PHONY: help demo test test-all test-backends test-jax test-torch test-lowest test-hub test-hub-backends bench claims docs lint clean
 .NOTPARALLEL:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test-backends  those of every backend, on JAX and on PyTorch"
 	@echo "make test-lowest    the same tests with the oldest Keras and TensorFlow admitted"
 	@echo "make test-hub       the model families of keras-hub and keras.applications"
+	@echo "make test-hub-backends  some of these on JAX and on PyTorch"
 	@echo "make test-all       all of the above, and the tests that these leave out"
 	@echo "make bench          what normalization costs, beside every peer: over two hours on a quiet machine"
 	@echo "make claims         what the papers claim, measured: up to eight hours; goes on where it stopped"
@@ -82,14 +83,18 @@ tested := requirements/tested.txt
 	@rm .venv-hub.installing
 	@touch $@
 
+.venv-jax/installed-hub .venv-torch/installed-hub: %/installed-hub: %/installed-test requirements/hub.txt
+	$*/bin/python -m pip install -q --no-deps -r requirements/hub.txt
+	@touch $@
+
 # The test processes share the cores: threads of their own would only wait for one another.
-test test-jax test-torch test-lowest test-hub test-all: export OMP_NUM_THREADS ?= 1
+test test-jax test-torch test-lowest test-hub test-hub-backends test-all: export OMP_NUM_THREADS ?= 1
 
 # To compile takes JAX longer than all the rest: little is optimized, and each program is compiled
 # once for all processes. What XLA optimizes is tested on TensorFlow.
-test-jax: export JAX_DISABLE_MOST_OPTIMIZATIONS ?= 1
-test-jax: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-jax/compiled
-test-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+test-jax test-hub-backends: export JAX_DISABLE_MOST_OPTIMIZATIONS ?= 1
+test-jax test-hub-backends: export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv-jax/compiled
+test-jax test-hub-backends: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 
 demo: .venv/installed-demo
 	KERAS_BACKEND=tensorflow .venv/bin/python examples/vgg7.py
@@ -112,7 +117,12 @@ test-lowest: .venv-lowest/installed-test
 test-hub: .venv-hub/installed-test
 	KERAS_BACKEND=tensorflow .venv-hub/bin/python $(PYTEST) tests/hub
 
-test-all: test test-backends test-lowest test-hub
+# One family of each kind.
+test-hub-backends: .venv-jax/installed-hub .venv-torch/installed-hub
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) tests/hub
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) tests/hub
+
+test-all: test test-backends test-lowest test-hub test-hub-backends
 	KERAS_BACKEND=tensorflow .venv/bin/python $(PYTEST) -m "$(LATER)"
 	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) -m "backends and $(LATER)"
 	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) -m "backends and $(LATER)"

@@ -1,7 +1,7 @@
 """Tables of what is not the time of a whole step: kernels alone, memory, depth, norms of arrays."""
 
 from benchmarks.speed.step_tables import GPU
-from benchmarks.speed.tables import Figures, markdown, parts_of, ratios, table
+from benchmarks.speed.tables import Figures, markdown, parts_of, ratio, ratios, table
 
 
 @table("memory of a GPU, float32")
@@ -42,6 +42,16 @@ def _isolated(results: dict[str, Figures]) -> list[str]:
         f"times {least:.2f} ms, three passes at {bandwidth / 1e9:.1f} GB/s",
     ]
     return markdown(head, rows)
+
+
+@table("composites")
+def _composites(results: dict[str, Figures]) -> list[str]:
+    if "composites" not in results:
+        return []
+    columns = results["composites"]["figures"]
+    names = [name for name in next(iter(columns.values())) if name != "none"]
+    rows = [[name, *(ratio(found[name]) for found in columns.values())] for name in names]
+    return markdown(["wrapped", *columns], rows)
 
 
 @table("depth")

@@ -244,6 +244,7 @@ RUNS = [
     *_TRACKING,
     Run("isolated", PROJECT, "isolated", (*_NETWORK, "--batch", "1", "--rounds", "40")),
     *_MEMORY,
+    Run("composites", PROJECT, "composites", ("--rounds", "60", "--calls", "2")),
     Run("depth", PROJECT, "depth", ("--rounds", "10", "--calls", "4")),
     *_PEERS,
     *_BACKENDS,

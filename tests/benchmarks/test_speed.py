@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.speed import (
     accelerator,
+    composites,
     depth,
     isolated,
     measure,
@@ -33,6 +34,7 @@ from tfspecnorm.surgery.group import is_grouped
 ROOT = Path(__file__).parents[2]
 MODULES = {
     "accelerator": accelerator,
+    "composites": composites,
     "depth": depth,
     "isolated": isolated,
     "measure": measure,

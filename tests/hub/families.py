@@ -136,14 +136,14 @@ def batch(model: keras.Model, size: int = 4) -> Any:
     return keras.tree.map_structure(value, model.input)
 
 
-def compile_for_training(model: keras.Model) -> Any:
+def compile_for_training(model: keras.Model, run_eagerly: bool = False) -> Any:
     """Compiles a model with a loss, for a task that of its class, and returns targets."""
     outputs = model(batch(model))
     # Keras cannot load the state of another optimizer into a task, which compiles itself. And a
     # larger step makes batch normalization of few images overflow.
     optimizer = keras.optimizers.SGD(1e-4)
     if isinstance(model, hub.Task):
-        model.compile(optimizer)
+        model.compile(optimizer, run_eagerly=run_eagerly)
         return np.zeros(outputs.shape[:-1], "int32")
-    model.compile(optimizer, "mse")
+    model.compile(optimizer, "mse", run_eagerly=run_eagerly)
     return keras.tree.map_structure(lambda part: np.zeros(part.shape, "float32"), outputs)
