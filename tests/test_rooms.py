@@ -16,7 +16,7 @@ MAY_KNOW = {
     "norms": {"_util", "_backend"},
     "kernels": {"_util", "_backend", "norms"},
     "layers": {"_util", "_backend", "kernels", "norms"},
-    "surgery": {"_util", "kernels", "layers"},
+    "surgery": {"_util", "_backend", "kernels", "layers"},
     "initializers": {"_util", "kernels", "layers", "norms"},
     "migration": {"_util", "kernels", "layers", "surgery"},
     "schedules": {"_util"},

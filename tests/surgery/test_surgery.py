@@ -407,8 +407,8 @@ def test_warm_up_without_wrappers():
 
 def test_matrices_that_are_left_as_they_are_are_named():
     class Block(layers.Layer):
-        def __init__(self, **options):
-            super().__init__(**options)
+        def __init__(self, name=None):
+            super().__init__(name=name)
             self.one, self.two = layers.Dense(8, name="one"), layers.Dense(4, name="two")
 
         def build(self, shape):

@@ -46,7 +46,13 @@ def keep_in(layer: keras.layers.Layer, variables: Mapping[str, keras.Variable]) 
     for name, variable in variables.items():
         if _BACKEND == "tensorflow":
             setattr(layer, name, variable.value)
-        elif _BACKEND == "torch":
+    list_parameters(layer)
+
+
+def list_parameters(layer: keras.layers.Layer) -> None:
+    """Let the parameters of a layer on PyTorch be all of its variables, also later ones."""
+    for variable in layer.variables if _BACKEND == "torch" else ():
+        if variable.path not in layer.torch_params:
             layer.torch_params[variable.path] = variable.value
 
 

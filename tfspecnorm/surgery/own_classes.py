@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from tfspecnorm._backend.variables import list_parameters
 from tfspecnorm.kernels.attachment import (
     attach,
     plain_class,
@@ -205,6 +206,8 @@ def _with_wrappers(model: keras.Model) -> keras.Model:
         is_between = wrapper_around(part) is part and not isinstance(part, Reparameterization)
         if is_between and any(wrapper_around(inner) is not inner for inner in layers_in(part)):
             refuse_copies(part)
+            list_parameters(part)
+    list_parameters(model)
     model.__class__ = _wrapped_class(type(model))
     return model
 
