@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from tfspecnorm._util.arguments import check_boolean
-from tfspecnorm.kernels.attachment import weights_alone, wrapper_around
+from tfspecnorm.kernels.attachment import plain_class, weights_alone, wrapper_around
 from tfspecnorm.kernels.kernel import Kernel
 from tfspecnorm.kernels.registry import (
     described,
@@ -163,3 +163,18 @@ def check_described(layer: Any, kernels: list[Kernel]) -> None:
                 f"'{kernel.name}' of type {dtype} and shape {tuple(variable.shape)}, described "
                 f"as {whole}"
             )
+
+
+class UnsuitableLayerError(ValueError):
+    """A wrapper cannot take a layer, whose kernels are known.
+
+    Args:
+        wanted: What the layer must be.
+        layer: The layer.
+        received: What it is instead.
+    """
+
+    def __init__(self, wanted: str, layer: keras.layers.Layer, received: str = "") -> None:
+        name = f"{plain_class(layer).__name__} named '{layer.name}'"
+        super().__init__(f"Argument `layer` must {wanted}. Received: layer={name}{received}")
+        self.reason = f"the layer must {wanted}"

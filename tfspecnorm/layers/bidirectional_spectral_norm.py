@@ -5,8 +5,8 @@ from typing import Any, NoReturn
 import keras
 
 from tfspecnorm.kernels import held_by
+from tfspecnorm.kernels.description import UnsuitableLayerError
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
-from tfspecnorm.layers.reparameterization import UnsuitableLayerError
 from tfspecnorm.norms import Bidirectional
 
 

@@ -12,13 +12,13 @@ from tfspecnorm._util.arguments import check_boolean, check_fraction
 from tfspecnorm.kernels import biases
 from tfspecnorm.kernels.composites import is_unit
 from tfspecnorm.kernels.containers import held_in, walk
+from tfspecnorm.kernels.description import UnsuitableLayerError
 from tfspecnorm.layers._divided_by_norm import DividedByNorm
 from tfspecnorm.layers._full_precision import (
     at_least_32_bits,
     read_master,
     state_dtype,
 )
-from tfspecnorm.layers.reparameterization import UnsuitableLayerError
 from tfspecnorm.norms.base import TINY
 
 

@@ -13,20 +13,19 @@ from tfspecnorm._backend.tracing import TRACES_LOOPS, outlives_loop
 from tfspecnorm._backend.variables import run
 from tfspecnorm._util.arguments import check_names
 from tfspecnorm.kernels import Kernel, is_registered
-from tfspecnorm.kernels.attachment import call_alone, plain_class, variables_alone, weights_alone
+from tfspecnorm.kernels.attachment import call_alone, variables_alone
 from tfspecnorm.kernels.composites import kernels_within
 from tfspecnorm.kernels.description import check_plain
 from tfspecnorm.kernels.recurrent import states_of
 from tfspecnorm.layers import _shared_kernels
 from tfspecnorm.layers._call_arguments import (
-    build_from_config,
     build_shapes,
     first_argument,
     is_built,
 )
 from tfspecnorm.layers._described import Described
+from tfspecnorm.layers._folding import FoldableLayer
 from tfspecnorm.layers._full_precision import read_kernel, read_master
-from tfspecnorm.layers._wrapped_layer import WrappedLayer
 from tfspecnorm.norms import Measurement, Task
 
 # Note [Substitution]
@@ -36,21 +35,6 @@ from tfspecnorm.norms import Measurement, Task
 # must hold all variables of the layer: the scope hides the scope around it, which in a JAX
 # training step is where the other weights and their gradients live. What the layer did inside
 # (losses, updates of its state) is handed on afterwards.
-
-
-class UnsuitableLayerError(ValueError):
-    """A wrapper cannot take a layer, whose kernels are known.
-
-    Args:
-        wanted: What the layer must be.
-        layer: The layer.
-        received: What it is instead.
-    """
-
-    def __init__(self, wanted: str, layer: keras.layers.Layer, received: str = "") -> None:
-        name = f"{plain_class(layer).__name__} named '{layer.name}'"
-        super().__init__(f"Argument `layer` must {wanted}. Received: layer={name}{received}")
-        self.reason = f"the layer must {wanted}"
 
 
 class _State(NamedTuple):
@@ -70,7 +54,7 @@ class _Own:
         self.described: Described | None = None
 
 
-class Reparameterization(WrappedLayer):
+class Reparameterization(FoldableLayer):
     """Base of the wrappers, and of wrappers of your own: a layer with other kernels.
 
         outputs = layer(inputs; W̄),   W̄ = effective(W)
@@ -256,33 +240,6 @@ class Reparameterization(WrappedLayer):
         self._check_built("restart")
         self._initialize(self._own.states)
 
-    def fold(self) -> keras.layers.Layer:
-        """The plain layer that computes what the wrapper computes in evaluation, with its weights.
-
-        Returns:
-            New layer of the class and the name of the wrapped one. The wrapper is unchanged.
-
-        Raises:
-            ValueError: If the wrapper is not built.
-
-        Example:
-
-        >>> import numpy as np
-        >>> from tfspecnorm import layers
-        >>> wrapper = layers.SpectralNorm(keras.layers.Dense(4))
-        >>> wrapper.build((None, 3))
-        >>> plain = wrapper.fold()
-        >>> round(float(np.linalg.norm(keras.ops.convert_to_numpy(plain.kernel), 2)), 4)
-        1.0
-        """
-        self._check_built("fold")
-        plain = self._plain_layer()
-        build_from_config(plain, self.get_build_config())
-        for variable, value in zip(plain.weights, self._folded_weights(), strict=True):
-            # By way of NumPy: on JAX two variables must not share one buffer.
-            variable.assign(ops.convert_to_numpy(value))
-        return plain
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not args:
             args = first_argument(self.layer, kwargs)
@@ -452,44 +409,3 @@ class Reparameterization(WrappedLayer):
 
     def _check_kernels(self) -> None:
         """Raise a `ValueError` if the kernels of the built layer are not what is wanted."""
-
-    def _fold_in_place(self) -> None:
-        """Give the layer the kernels that it computes with, and leave it to itself from now on.
-
-        What the wrapper would compute with them is the same.
-        """
-        folded = [ops.convert_to_numpy(value) for value in self._folded_weights()]
-        # A wrapper may add a variable of its own to those of the layer.
-        for variable, value in zip(weights_alone(self.layer), folded, strict=False):
-            variable.assign(value)
-        self.restart()
-        self.is_folded = True
-
-    def _call_folded(self, training: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if training and self.trainable and self.layer.trainable_variables:
-            warnings.warn(
-                f"Layer '{self.name}' ({type(self).__name__}) was folded: it trains as a plain "
-                "layer, without its wrapper.",
-                stacklevel=2,
-            )
-        return call_alone(self.layer)(*args, **kwargs)
-
-    def _plain_layer(self) -> keras.layers.Layer:
-        """The inner layer anew, without weights, with what the wrapper decides for it."""
-        plain = plain_class(self.layer).from_config(self._folded_config())
-        plain.trainable = plain.trainable and self.trainable
-        return plain
-
-    def _folded_config(self) -> dict[str, Any]:
-        """Configuration of the plain layer that computes what this wrapper does."""
-        return self._folded_dtype(self.layer.get_config())
-
-    def _folded_dtype(self, config: dict[str, Any]) -> dict[str, Any]:
-        if self.compute_dtype != self.layer.compute_dtype:
-            config["dtype"] = self.dtype_policy
-        return config
-
-    def _folded_weights(self) -> list[Any]:
-        """Weights of the plain layer that computes what this wrapper does in evaluation."""
-        values = read_master(lambda: self._substitutes(training=False))
-        return [values.get(id(variable), variable) for variable in weights_alone(self.layer)]

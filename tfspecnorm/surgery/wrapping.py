@@ -8,8 +8,9 @@ from typing import Any
 import keras
 
 from tfspecnorm._util.arguments import check_boolean, check_model
+from tfspecnorm.kernels.description import UnsuitableLayerError
 from tfspecnorm.layers._listing import wrappers_in
-from tfspecnorm.layers.reparameterization import Reparameterization, UnsuitableLayerError
+from tfspecnorm.layers.reparameterization import Reparameterization
 from tfspecnorm.surgery import _batch_normalization
 from tfspecnorm.surgery._choice import Wrapper, chosen_in, rule_of
 from tfspecnorm.surgery._exchange import exchange, wrapped
