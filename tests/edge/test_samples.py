@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfspecnorm.edge._samples import read_samples
-from tfspecnorm.edge._signature import Input, inputs_of
+from tfspecnorm.edge._signature import Input, functional, inputs_of
 
 ONE = [Input("image", (2, 3), "float32")]
 TWO = [Input("left", (2,), "float32"), Input("right", (3,), "int32")]
@@ -186,12 +186,18 @@ def test_open_sizes():
             inputs_of(model, wrong)
 
 
-def test_subclassed_models_have_no_known_inputs():
+def test_inputs_of_subclassed_models():
     class Own(keras.Model):
         def call(self, inputs):
-            return inputs
+            return inputs[0] if isinstance(inputs, list) else inputs
 
     model = Own()
     model(np.zeros((1, 2)))
-    with pytest.raises(ValueError, match="`model` must be a Sequential or Functional model"):
-        inputs_of(model)
+    (found,) = inputs_of(functional(model))
+    assert (found.shape, found.dtype) == ((2,), "float32")
+    with pytest.raises(ValueError, match="`input_shape` must be a shape of one sample that fits"):
+        functional(model, (3,))
+    several = Own()
+    several([np.zeros((1, 2)), np.zeros((1, 3))])
+    with pytest.raises(ValueError, match="`model` must be .* a model of one input"):
+        functional(several)

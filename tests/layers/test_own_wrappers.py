@@ -196,6 +196,7 @@ def test_a_file_of_weights(wrap, tmp_path):
 
 
 @pytest.mark.skipif(tools.BACKEND != "tensorflow", reason="LiteRT files are made by TensorFlow")
+@pytest.mark.newest_keras
 @pytest.mark.parametrize(
     ("wrap", "family"),
     [(Clipped, "dense"), (Clipped, "convolution"), (Stretched, "separable")],

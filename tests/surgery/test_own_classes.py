@@ -102,7 +102,8 @@ def test_files_and_copies(name, tmp_path):
         np.testing.assert_array_equal(tools.array(other(inputs)), tools.array(model(inputs)))
     # The copy goes on as the model does.
     targets = np.ones(model(inputs).shape)
-    again.compile(keras.optimizers.SGD(0.3), "mse")
+    for one in (again, model):
+        one.compile(keras.optimizers.SGD(0.3), "mse")
     assert again.train_on_batch(inputs, targets) == pytest.approx(
         model.train_on_batch(inputs, targets), rel=1e-5
     )
