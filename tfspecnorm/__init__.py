@@ -32,6 +32,7 @@ from tfspecnorm.surgery import (  # noqa: E402
     raw_matrices,
     warm_up,
     wrap,
+    wrappers_in,
 )
 
 __all__ = [
@@ -59,4 +60,5 @@ __all__ = [
     "spectral_report",
     "warm_up",
     "wrap",
+    "wrappers_in",
 ]

@@ -80,5 +80,23 @@ def plain(layer: Any) -> Any:
 
 
 def wrappers_in(layer: keras.layers.Layer) -> list[Reparameterization]:
-    """The wrappers among a layer and all layers that it holds, outer ones first."""
+    """The wrappers in a model or a layer, outer ones first, itself included.
+
+    Also those that layers are attached to, which `model.layers` does not show: where the code of a
+    class makes the layers, see `tfspecnorm.wrap`.
+
+    Args:
+        layer: Keras model or layer.
+
+    Returns:
+        List of wrappers; the layer of each one is its `layer`.
+
+    Example:
+
+    >>> from tfspecnorm import layers
+    >>> hidden = layers.SpectralNorm(keras.layers.Dense(4, name="hidden"))
+    >>> model = keras.Sequential([keras.Input((3,)), hidden])
+    >>> [wrapper.layer.name for wrapper in wrappers_in(model)]
+    ['hidden']
+    """
     return [part for part in layers_in(layer) if isinstance(part, Reparameterization)]

@@ -1,5 +1,6 @@
 """Put wrappers around the layers of a finished model, and take them away again."""
 
+from tfspecnorm.layers._listing import wrappers_in
 from tfspecnorm.surgery.folding import FoldedLayer, fold
 from tfspecnorm.surgery.group import group, measured_once
 from tfspecnorm.surgery.precision import in_float32
@@ -17,4 +18,5 @@ __all__ = [
     "raw_matrices",
     "warm_up",
     "wrap",
+    "wrappers_in",
 ]
